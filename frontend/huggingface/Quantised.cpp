@@ -48,9 +48,11 @@ constexpr Method methods[] = {
     {"awq", quietly<awqMatrices>, "NAME.qweight of i32"},
     {"fp8", eightBitMatrices, "NAME.weight of F8_E4M3"},
     {"fbgemm_fp8", eightBitMatrices, "NAME.weight of F8_E4M3"},
-    {"compressed-tensors", compressedMatrices, "NAME.weight_packed, or NAME.weight of I8 or F8_E4M3 with "
-                                               "NAME.weight_scale"},
-    {"bitsandbytes", quietly<bitsandbytesMatrices>, "NAME.weight of U8 with NAME.weight.absmax, or of I8 with NAME.SCB"},
+    {"compressed-tensors", compressedMatrices,
+     "NAME.weight_packed, or NAME.weight of I8 or F8_E4M3 with "
+     "NAME.weight_scale"},
+    {"bitsandbytes", quietly<bitsandbytesMatrices>,
+     "NAME.weight of U8 with NAME.weight.absmax, or of I8 with NAME.SCB"},
     {"mlx", quietly<mlxMatrices>, "NAME.weight of U32 with NAME.scales"},
 };
 
@@ -148,10 +150,11 @@ struct Made {
 
 void tellWidened(size_t widened, size_t all, const std::string &method, bool ordered, std::vector<std::string> &notes) {
   if (widened)
-    notes.push_back(format("%zu of %zu quantised matrices (%s) are widened to f32, to the bit: no blocks of a program "
-                           "hold %s; --weights-as bf16, q8 or q4 stores them in less",
-                           widened, all, method.c_str(),
-                           ordered ? "groups of columns that are no neighbours ('desc_act')" : "such numbers"));
+    notes.push_back(
+        format("%zu of %zu quantised matrices (%s) are widened to f32, to the bit: no blocks of a program "
+               "hold %s; --weights-as bf16, q8 or q4 stores them in less",
+               widened, all, method.c_str(),
+               ordered ? "groups of columns that are no neighbours and not alike ('desc_act')" : "such numbers"));
 }
 
 } // namespace
@@ -184,8 +187,8 @@ void QuantisedFiles::expectMatrix(const TensorView &tensor, std::initializer_lis
   bool right = std::find(types.begin(), types.end(), tensor.dtype) != types.end() && tensor.shape.size() == 2 &&
                tensor.shape[0] > 0 && tensor.shape[1] > 0;
   if (!right)
-    bad(tensor.name, "expected a matrix of " + typeText(*types.begin()) + ", found " +
-                         typeText(tensor.dtype, tensor.shape));
+    bad(tensor.name,
+        "expected a matrix of " + typeText(*types.begin()) + ", found " + typeText(tensor.dtype, tensor.shape));
 }
 
 int64_t QuantisedFiles::groupOf(const std::string &tensor, int64_t size, int64_t width) const {

@@ -9,9 +9,9 @@
 
 namespace kiln::huggingface {
 
-/// The files' tensors as a model's: each quantised matrix in blocks, where some hold it to the bit and `keepBlocks` asks
-/// for them, else in f32. Files that are not quantised stay as they are. `read`: were there any? Throws Error: a method
-/// that is not known, tensors that are missing or do not fit, and what is said and not so.
+/// The files' tensors as a model's: each quantised matrix in blocks, where some hold it to the bit and `keepBlocks`
+/// asks for them, else in f32. Files that are not quantised stay as they are. `read`: were there any? Throws Error: a
+/// method that is not known, tensors that are missing or do not fit, and what is said and not so.
 Safetensors readQuantised(const Settings &settings, Safetensors files, bool keepBlocks, std::vector<std::string> &notes,
                           bool &read);
 
@@ -36,8 +36,8 @@ public:
               const std::vector<int64_t> &shape) const;
   /// A matrix, neither side of which is 0.
   void expectMatrix(const TensorView &tensor, std::initializer_list<kiln_dtype> types) const;
-  /// How many neighbours share a scale: `size` of config.json, -1 for the whole row. Throws Error where rows are no whole
-  /// groups.
+  /// How many neighbours share a scale: `size` of config.json, -1 for the whole row. Throws Error where rows are no
+  /// whole groups.
   int64_t groupOf(const std::string &tensor, int64_t size, int64_t width) const;
 };
 
@@ -59,7 +59,8 @@ Matrices compressedMatrices(const QuantisedFiles &files, std::vector<std::string
 Matrices eightBitMatrices(const QuantisedFiles &files, std::vector<std::string> &notes); ///< fp8, fbgemm_fp8
 Matrices bitsandbytesMatrices(const QuantisedFiles &files);
 
-/// Of weights in floats of eight bits, with scales for a matrix, for its rows, or for blocks of `block` (rows, columns).
+/// Of weights in floats of eight bits, with scales for a matrix, for its rows, or for blocks of `block` (rows,
+/// columns).
 QuantisedMatrix eightBitMatrix(const QuantisedFiles &files, const TensorView &weight, const TensorView &scales,
                                const std::vector<int64_t> &block);
 

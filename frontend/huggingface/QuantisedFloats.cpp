@@ -30,7 +30,8 @@ QuantisedMatrix eightBitMatrix(const QuantisedFiles &files, const TensorView &we
     files.bad(scales.name,
               format("%s are no scales of a matrix [%lld, %lld]: one for all, for a row, or for blocks of %s",
                      typeText(scales.dtype, scales.shape).c_str(), static_cast<long long>(rows),
-                     static_cast<long long>(width), block.empty() ? "'weight_block_size'" : describeShape(block).c_str()));
+                     static_cast<long long>(width),
+                     block.empty() ? "'weight_block_size'" : describeShape(block).c_str()));
   for (int64_t i = 0; i < count; ++i)
     if (!std::isfinite(numberAt(scales, i)))
       files.bad(scales.name, format("element %lld is not finite; the file is damaged", static_cast<long long>(i)));
@@ -59,7 +60,8 @@ Matrices eightBitMatrices(const QuantisedFiles &files, std::vector<std::string> 
     found.push_back(eightBitMatrix(files, tensor, scales ? *scales : files.need(tensor.name + "_scale_inv"), block));
   }
   if (!found.empty())
-    notes.emplace_back("the method rounds what is multiplied with its weights to eight bits, too, which programs do not");
+    notes.emplace_back(
+        "the method rounds what is multiplied with its weights to eight bits, too, which programs do not");
   return found;
 }
 
@@ -89,10 +91,10 @@ FourBits stateOf(const QuantisedFiles &files, const TensorView &state, const Ten
     files.bad(state.name, error.what());
   }
   if (weight.dtype != KILN_U8 || (result.rows * result.width + 1) / 2 != static_cast<int64_t>(weight.bytes))
-    files.bad(weight.name, format("expected %lld bytes for a matrix [%lld, %lld], found %s",
-                                  static_cast<long long>((result.rows * result.width + 1) / 2),
-                                  static_cast<long long>(result.rows), static_cast<long long>(result.width),
-                                  typeText(weight.dtype, weight.shape).c_str()));
+    files.bad(weight.name,
+              format("expected %lld bytes for a matrix [%lld, %lld], found %s",
+                     static_cast<long long>((result.rows * result.width + 1) / 2), static_cast<long long>(result.rows),
+                     static_cast<long long>(result.width), typeText(weight.dtype, weight.shape).c_str()));
   return result;
 }
 
@@ -108,11 +110,10 @@ std::vector<float> magnitudes(const QuantisedFiles &files, const std::string &na
   } else {
     files.expect(most, {KILN_U8}, {blocks});
     const TensorView &table = files.need(name + ".nested_quant_map", {KILN_F32}, {256}),
-                     &scales = files.need(name + ".nested_absmax", {KILN_F32},
-                                          {(blocks + state.nested - 1) / state.nested});
+                     &scales =
+                         files.need(name + ".nested_absmax", {KILN_F32}, {(blocks + state.nested - 1) / state.nested});
     for (int64_t i = 0; i < blocks; ++i)
-      found[static_cast<size_t>(i)] =
-          numberAt(table, most.data[i]) * numberAt(scales, i / state.nested) + state.offset;
+      found[static_cast<size_t>(i)] = numberAt(table, most.data[i]) * numberAt(scales, i / state.nested) + state.offset;
   }
   for (float each : found)
     if (!std::isfinite(each))

@@ -1,7 +1,9 @@
-// GPTQ, AWQ, MLX and compressed-tensors: whole numbers in groups along a row, each with a scale and what stands for zero.
+// GPTQ, AWQ, MLX and compressed-tensors: whole numbers in groups along a row, each with a scale and what stands for
+// zero.
 //
 // Which bit is whose is as the methods' own writers have it: GPTQ packs 32 / bits rows of the transposed matrix into a
-// word, AWQ eight neighbours of its columns in the order 0 2 4 6 1 3 5 7, MLX and compressed-tensors neighbours of a row.
+// word, AWQ eight neighbours of its columns in the order 0 2 4 6 1 3 5 7, MLX and compressed-tensors neighbours of a
+// row.
 #include "frontend/huggingface/Quantised.h"
 
 #include "runtime/support/Error.h"
@@ -36,7 +38,8 @@ int bitsOf(const QuantisedFiles &files, std::initializer_list<int> known) {
 }
 
 int64_t groupSize(const QuantisedFiles &files) {
-  const Json *size = files.config.find("group_size") ? files.config.find("group_size") : files.config.find("q_group_size");
+  const Json *size =
+      files.config.find("group_size") ? files.config.find("group_size") : files.config.find("q_group_size");
   if (!size)
     fail("%s: 'quantization_config' has no 'group_size'", files.what.c_str());
   return size->integer(-1, INT32_MAX);
@@ -83,13 +86,15 @@ QuantisedMatrix gptqMatrix(const QuantisedFiles &files, const std::string &stem,
   matrix.scales = scales.dtype;
   const TensorView *order = files.files.find(stem + ".g_idx");
   if (weight.shape[0] * 32 % bits || weight.shape[1] != matrix.rows)
-    files.bad(weight.name, format("%s are no numbers of %d bits in columns of %lld", typeText(weight.dtype, weight.shape).c_str(),
-                                  bits, static_cast<long long>(matrix.rows)));
+    files.bad(weight.name,
+              format("%s are no numbers of %d bits in columns of %lld", typeText(weight.dtype, weight.shape).c_str(),
+                     bits, static_cast<long long>(matrix.rows)));
   matrix.group = files.groupOf(weight.name, size, matrix.width);
   int64_t count = matrix.groupsOfRow(), rows = matrix.rows;
   files.expect(scales, scaleTypes, {count, rows});
   if (rows * bits % 32)
-    files.bad(scales.name, format("%lld columns are no whole words of %d bits each", static_cast<long long>(rows), bits));
+    files.bad(scales.name,
+              format("%lld columns are no whole words of %d bits each", static_cast<long long>(rows), bits));
   const TensorView &zeros = files.need(stem + ".qzeros", words, {count, rows * bits / 32});
   if (order)
     matrix.order = orderOf(files, *order, matrix.width, matrix.group, count);
@@ -136,9 +141,7 @@ namespace {
 /// Where column 8 i + n lies in word i.
 constexpr int awqPlaces[8] = {0, 4, 1, 5, 2, 6, 3, 7};
 
-int awqAt(const uint8_t *words, int64_t column) {
-  return packedAt(words, column / 8 * 8 + awqPlaces[column % 8], 4);
-}
+int awqAt(const uint8_t *words, int64_t column) { return packedAt(words, column / 8 * 8 + awqPlaces[column % 8], 4); }
 
 /// qweight i32[K, N / 8], qzeros i32[groups, N / 8], scales [groups, N].
 void readGemm(const QuantisedFiles &files, const std::string &stem, QuantisedMatrix &matrix) {
@@ -166,8 +169,8 @@ void readGemv(const QuantisedFiles &files, const std::string &stem, QuantisedMat
   matrix.group = files.groupOf(weight.name, groupSize(files), matrix.width);
   int64_t count = matrix.groupsOfRow(), room = scales.shape.size() == 2 ? scales.shape[1] : 0;
   if (room < count || room % 8)
-    files.bad(scales.name, format("expected a place for %lld groups of each row, found %s", static_cast<long long>(count),
-                                  typeText(scales.dtype, scales.shape).c_str()));
+    files.bad(scales.name, format("expected a place for %lld groups of each row, found %s",
+                                  static_cast<long long>(count), typeText(scales.dtype, scales.shape).c_str()));
   files.expect(scales, scaleTypes, {matrix.rows, room});
   const TensorView &zeros = files.need(stem + ".qzeros", words, {matrix.rows, room / 8});
   matrix.scales = scales.dtype;
@@ -224,8 +227,8 @@ Matrices mlxMatrices(const QuantisedFiles &files) {
     matrix.rows = weight->shape[0];
     int64_t rowWords = weight->shape[1], bits = matrix.bits;
     if (rowWords * 32 % bits)
-      files.bad(weight->name, format("%s are no numbers of %d bits", typeText(weight->dtype, weight->shape).c_str(),
-                                     matrix.bits));
+      files.bad(weight->name,
+                format("%s are no numbers of %d bits", typeText(weight->dtype, weight->shape).c_str(), matrix.bits));
     matrix.width = rowWords * 32 / bits;
     matrix.group = its.groupOf(weight->name, groupSize(its), matrix.width);
     int64_t count = matrix.groupsOfRow();
@@ -233,7 +236,7 @@ Matrices mlxMatrices(const QuantisedFiles &files) {
                      &biases = files.need(stem + ".biases", scaleTypes, {matrix.rows, count});
     matrix.scales = scales.dtype == biases.dtype ? scales.dtype : KILN_F32;
     matrix.numbers = [weight = *weight, bits = matrix.bits, rowWords, width = matrix.width](int64_t row,
-                                                                                          uint8_t *numbers) {
+                                                                                            uint8_t *numbers) {
       for (int64_t i = 0; i < width; ++i)
         numbers[i] = static_cast<uint8_t>(packedAt(weight.data + row * rowWords * 4, i, bits));
     };
@@ -255,7 +258,7 @@ struct Scheme {
 };
 
 Scheme schemeOf(const QuantisedFiles &files, std::vector<std::string> &notes) {
-  static constexpr std::string_view known[] = {"pack-quantized", "int-quantized",   "naive-quantized",
+  static constexpr std::string_view known[] = {"pack-quantized",  "int-quantized",   "naive-quantized",
                                                "float-quantized", "mixed-precision", "dense"};
   auto check = [&](const Json &config) {
     std::string form = config.stringOr("format", "dense");
@@ -277,7 +280,8 @@ Scheme schemeOf(const QuantisedFiles &files, std::vector<std::string> &notes) {
       continue;
     check(group.find("format") ? group : files.config);
     rounds |= group.find("input_activations") != nullptr;
-    if (const Json *bits = weights->find("num_bits"); bits && bits->isInt() && bits->integer() > 0 && bits->integer() < 9)
+    if (const Json *bits = weights->find("num_bits");
+        bits && bits->isInt() && bits->integer() > 0 && bits->integer() < 9)
       scheme.bits.push_back(static_cast<int>(bits->integer()));
     if (const Json *block = weights->find("block_structure"); block && block->isArray() && block->array().size() == 2)
       for (const Json &side : scheme.block.empty() ? block->array() : std::vector<Json>())

@@ -77,6 +77,20 @@ int64_t sizeOf(const QuantisedMatrix &matrix, bool halves) {
   return 0;
 }
 
+/// The columns group by group, in which order rows of blocks have them; none where groups are not of one size.
+std::vector<int32_t> placesOf(const QuantisedMatrix &matrix) {
+  std::vector<std::vector<int32_t>> groups(static_cast<size_t>(matrix.groupsOfRow()));
+  for (size_t i = 0; i < matrix.order.size(); ++i)
+    groups[static_cast<size_t>(matrix.order[i])].push_back(static_cast<int32_t>(i));
+  std::vector<int32_t> places;
+  for (const std::vector<int32_t> &group : groups) {
+    if (static_cast<int64_t>(group.size()) != matrix.group)
+      return {};
+    places.insert(places.end(), group.begin(), group.end());
+  }
+  return places;
+}
+
 /// What the form adds to a number of the matrix, so that it lies where the form has it: without minimums numbers count
 /// from zero, with them from 0, or in bytes from -128 where they are above 127.
 int shiftOf(const QuantisedMatrix &matrix, const BlockForm &form, const Group &group) {
@@ -91,7 +105,7 @@ std::optional<BlockForm> blocksOf(const QuantisedMatrix &matrix, bool columns, T
   if (matrix.widen)
     return std::nullopt;
   Range range = rangeOf(matrix, threads);
-  if (!matrix.order.empty())
+  if (!matrix.order.empty() && placesOf(matrix).empty())
     return std::nullopt;
   int most = (1 << matrix.bits) - 1;
   bool plain = !matrix.lifted, exact = plain && matrix.scales != KILN_F32; // minimums may stand for zeros
@@ -99,6 +113,7 @@ std::optional<BlockForm> blocksOf(const QuantisedMatrix &matrix, bool columns, T
   bool fromZero = plain && range.least >= most - 127 && range.most <= 128;
   BlockForm form;
   form.columns = columns;
+  form.ordered = !matrix.order.empty();
   if (halved && plain && range.most <= 8 && range.least >= most - 7)
     form.halves = true;
   else if (halved && (matrix.lifted || exact))
@@ -120,6 +135,11 @@ std::vector<Tensor> inBlocks(const QuantisedMatrix &matrix, const BlockForm &for
   made.emplace_back(matrix.name + form.scalesEnd(), form.scalesType(), form.scalesShape(rows, width));
   if (form.minimums)
     made.emplace_back(matrix.name + BlockForm::minimumsEnd, form.scalesType(), form.scalesShape(rows, width));
+  std::vector<int32_t> places = placesOf(matrix);
+  if (form.ordered) {
+    Tensor &order = made.emplace_back(matrix.name + BlockForm::orderEnd, KILN_I32, std::vector<int64_t>{width});
+    std::copy(places.begin(), places.end(), order.as<int32_t>());
+  }
   threads.forRange(rows, [&](int64_t begin, int64_t end) {
     std::vector<uint8_t> numbers(static_cast<size_t>(width));
     std::vector<Group> groups(static_cast<size_t>(matrix.groupsOfRow()));
@@ -131,7 +151,7 @@ std::vector<Tensor> inBlocks(const QuantisedMatrix &matrix, const BlockForm &for
         const Group &group = groups[static_cast<size_t>(block * form.size / matrix.group)];
         int shift = shiftOf(matrix, form, group);
         for (int64_t i = block * form.size; i < (block + 1) * form.size; ++i)
-          form.pack(to, i, numbers[static_cast<size_t>(i)] + shift);
+          form.pack(to, i, numbers[static_cast<size_t>(form.ordered ? places[static_cast<size_t>(i)] : i)] + shift);
         auto store = [&](Tensor &tensor, double value) {
           storeNumber(form.scalesType(), tensor.as<void>(), row * perRow + block, value);
         };
@@ -164,8 +184,8 @@ Tensor widened(const QuantisedMatrix &matrix, bool columns, ThreadPool &threads)
         matrix.groups(row, groups.data());
         for (int64_t i = 0; i < width; ++i) {
           auto at = static_cast<size_t>(i);
-          const Group &group =
-              groups[matrix.order.empty() ? static_cast<size_t>(i / matrix.group) : static_cast<size_t>(matrix.order[at])];
+          const Group &group = groups[matrix.order.empty() ? static_cast<size_t>(i / matrix.group)
+                                                           : static_cast<size_t>(matrix.order[at])];
           int number = matrix.lifted ? numbers[at] : numbers[at] - group.zero;
           float product = static_cast<float>(number) * group.scale;
           elements[at] = matrix.lifted ? product + group.minimum : product;

@@ -32,7 +32,7 @@ struct QuantisedMatrix {
   std::function<void(int64_t row, uint8_t *numbers)> numbers;
   std::function<void(int64_t row, Group *groups)> groups; ///< all of the row
   std::function<void(int64_t row, float *elements)> widen;
-  std::vector<std::string> parts; ///< the tensors that it is made of
+  std::vector<std::string> parts;  ///< the tensors that it is made of
   std::vector<int64_t> shape = {}; ///< of what is widened, where it is no matrix; else empty
 
   int64_t groupsOfRow() const { return group > 0 ? (width + group - 1) / group : 0; }
@@ -42,7 +42,7 @@ struct QuantisedMatrix {
 /// finite.
 std::optional<BlockForm> blocksOf(const QuantisedMatrix &matrix, bool columns, ThreadPool &threads);
 
-/// The numbers, scales and, where there are some, minimums of this form, which `blocksOf` has given.
+/// The numbers, scales and, where there are some, minimums and order of this form, which `blocksOf` has given.
 std::vector<Tensor> inBlocks(const QuantisedMatrix &matrix, const BlockForm &form, ThreadPool &threads);
 
 /// The matrix in f32; `columns`: its transpose.

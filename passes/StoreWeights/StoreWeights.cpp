@@ -96,7 +96,7 @@ bool picksRows(mlir::OpOperand &use) {
 
 /// Arguments that a matrix has become.
 struct Stored {
-  Value blocks, scales, minimums; // null: none
+  Value blocks, scales, minimums, order; // null: none
   bool columns = false;
 
   Value widened(Emit &e) const {
@@ -106,12 +106,58 @@ struct Stored {
   /// The rows that `indices` pick, widened alone.
   Value rows(Emit &e, Value indices) const {
     auto picked = [&](Value of) { return of ? e.gather(of, indices, 0) : Value(); };
-    return Stored{picked(blocks), picked(scales), picked(minimums), false}.widened(e);
+    return Stored{picked(blocks), picked(scales), picked(minimums), {}, false}.widened(e);
   }
 };
 
+/// Products that sum over axis `axis` of `matrix` read `stored` in its place, along which elements stand in the order
+/// `order`; so does what they multiply with. Other users are left.
+void readInOrder(Value matrix, Value stored, int64_t axis, Value order) {
+  for (mlir::OpOperand &use : llvm::make_early_inc_range(matrix.getUses())) {
+    Operation *user = use.getOwner();
+    mlir::OpBuilder builder(user);
+    Emit e(builder, user->getLoc());
+    if (auto turned = llvm::dyn_cast<TransposeOp>(user);
+        turned && turned.getPermutation() == llvm::ArrayRef<int64_t>{1, 0}) {
+      readInOrder(turned.getResult(), e.transposed(stored, {1, 0}), 1 - axis, order);
+      if (turned->use_empty())
+        turned.erase();
+      continue;
+    }
+    auto product = llvm::dyn_cast<DotGeneralOp>(user);
+    if (!product || product.getLhs() == product.getRhs())
+      continue;
+    bool left = use.getOperandNumber() == 0;
+    llvm::ArrayRef<int64_t> its = left ? product.getLhsContract() : product.getRhsContract(),
+                            others = left ? product.getRhsContract() : product.getLhsContract();
+    if (its != llvm::ArrayRef<int64_t>{axis})
+      continue;
+    unsigned other = left ? 1 : 0;
+    user->setOperand(other, e.gather(user->getOperand(other), order, others[0]));
+    use.set(stored);
+  }
+}
+
+/// The same of all users: those that are no such products read the matrix in its own order.
+void readOrdered(Value matrix, const Stored &stored) {
+  mlir::OpBuilder builder(matrix.getContext());
+  builder.setInsertionPointToStart(matrix.getParentBlock());
+  Emit e(builder, matrix.getLoc());
+  Value all = stored.widened(e);
+  int64_t axis = stored.columns ? 0 : 1;
+  readInOrder(matrix, all, axis, stored.order);
+  if (matrix.use_empty())
+    return;
+  builder.setInsertionPointAfterValue(all);
+  auto sorted = builder.create<SortOp>(matrix.getLoc(), stored.order.getType(), stored.order.getType(), stored.order,
+                                       builder.getI64IntegerAttr(0), builder.getBoolAttr(false));
+  matrix.replaceAllUsesWith(e.gather(all, sorted.getIndices(), axis)); // each column's place is where it came from
+}
+
 /// The users of `matrix`, an argument that has become blocks, read it widened; rows are picked before.
 void readBlocks(Value matrix, const Stored &stored) {
+  if (stored.order)
+    return readOrdered(matrix, stored);
   Value all;
   for (mlir::OpOperand &use : llvm::make_early_inc_range(matrix.getUses())) {
     mlir::OpBuilder builder(use.getOwner());
@@ -290,6 +336,8 @@ private:
       add(name + form.scalesEnd(), scalesOf(matrix, form));
       if (form.minimums)
         add(name + BlockForm::minimumsEnd, scalesOf(matrix, form));
+      if (form.ordered)
+        add(name + BlockForm::orderEnd, orderOf(matrix, form));
     }
     if (!all.empty())
       getOperation()->setAttr("kiln.parameters", builder.getArrayAttr(all));
@@ -304,6 +352,10 @@ private:
     mlir::Builder builder(&getContext());
     mlir::Type element = form.wideScales ? mlir::Type(builder.getF32Type()) : builder.getF16Type();
     return RankedTensorType::get(form.scalesShape(rowsOf(matrix, form), widthOf(matrix, form)), element);
+  }
+
+  static RankedTensorType orderOf(RankedTensorType matrix, const BlockForm &form) {
+    return RankedTensorType::get({widthOf(matrix, form)}, mlir::IntegerType::get(matrix.getContext(), 32));
   }
 
   void store(FuncOp function) {
@@ -338,9 +390,11 @@ private:
     insert(form.scalesEnd(), scalesOf(type, form));
     if (form.minimums)
       insert(BlockForm::minimumsEnd, scalesOf(type, form));
-    auto argument = [&](unsigned i) { return i <= last ? Value(function.getArgument(i)) : Value(); };
-    readBlocks(function.getArgument(number),
-               {argument(number + 1), argument(number + 2), argument(number + 3), form.columns});
+    if (form.ordered)
+      insert(BlockForm::orderEnd, orderOf(type, form));
+    auto argument = [&](unsigned i, bool exists) { return exists ? Value(function.getArgument(i)) : Value(); };
+    readBlocks(matrix, {argument(number + 1, true), argument(number + 2, true), argument(number + 3, form.minimums),
+                        argument(last, form.ordered), form.columns});
     function.eraseArgument(number);
     return last - number - 1;
   }

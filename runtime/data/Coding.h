@@ -20,9 +20,9 @@ struct Normalisation {
 /// Those of a file's metadata.
 Codings codingsIn(const std::map<std::string, std::string> &metadata);
 
-/// The vocabulary that the weights bring for a field; none: there is none, it is of another kind, or has more tokens than
-/// the recipe says (`limit`, 0: any number). The latter two are told on stderr. Throws Error where it is damaged, as all
-/// of these do.
+/// The vocabulary that the weights bring for a field; none: there is none, it is of another kind, or has more tokens
+/// than the recipe says (`limit`, 0: any number). The latter two are told on stderr. Throws Error where it is damaged,
+/// as all of these do.
 std::optional<Vocabulary> givenVocabulary(const SourceContext &context, const std::string &field, Vocabulary::Kind kind,
                                           size_t limit);
 /// The names of classes, in the order of their numbers, that the weights bring for a field whose data have `found`;

@@ -13,12 +13,13 @@ namespace kiln {
 /// numbers as i8 [rows, width / size, size], or as halves of u8 [rows, width / size / 2, size], of which two blocks
 /// share theirs, the first one in the lower halves; beside it NAME.scales, and NAME.minimums where there are some, are
 /// f16 (f32 where they are wide) [rows, width / size]. Of columns: the matrix is [width, rows], and the name is
-/// NAME.column_scales.
+/// NAME.column_scales. Ordered: what stands at place i of each row is the matrix's at NAME.order[i], i32 [width].
 struct BlockForm {
   int64_t size = 0; ///< 0: there is no such form
-  bool halves = false, wideScales = false, minimums = false, columns = false;
+  bool halves = false, wideScales = false, minimums = false, columns = false, ordered = false;
 
   static constexpr const char *minimumsEnd = ".minimums";
+  static constexpr const char *orderEnd = ".order";
   static constexpr const char *importanceEnd = ".importance"; ///< of what rounds a matrix: no part of it
   const char *scalesEnd() const { return columns ? ".column_scales" : ".scales"; }
 
@@ -59,6 +60,7 @@ template <typename Find> std::optional<BlockForm> blockFormOf(const std::string 
     form.halves = numbers->dtype == KILN_U8;
     form.wideScales = scales->dtype == KILN_F32;
     form.minimums = find(name + BlockForm::minimumsEnd) != nullptr;
+    form.ordered = find(name + BlockForm::orderEnd) != nullptr;
     return form;
   }
   return std::nullopt;

@@ -246,7 +246,7 @@ const StoredType *typeOf(const StoredTypes &types, const std::string &name) {
 std::optional<Blocking> blockingOf(const StoredTypes &types, const TensorView &tensor) {
   std::optional<BlockForm> form =
       blockFormOf(tensor.name, [&](const std::string &name) { return typeOf(types, name); });
-  if (!form || (form->minimums && !form->halves) || !isFloat(tensor.dtype) || tensor.shape.size() != 2)
+  if (!form || form->ordered || (form->minimums && !form->halves) || !isFloat(tensor.dtype) || tensor.shape.size() != 2)
     return std::nullopt;
   int64_t rows = tensor.shape[form->columns ? 1 : 0], width = tensor.shape[form->columns ? 0 : 1];
   if (!form->fits(width) || typeOf(types, tensor.name)->shape != form->numbersShape(rows, width) ||

@@ -60,10 +60,11 @@ inline std::map<std::string, QuantisedCase> quantisedCases() {
                     {{w + "qweight", {KILN_I32, {32, 1}, repeated(32, 0x1234567)}},
                      {w + "qzeros", {KILN_I32, {1, 1}, repeated(1, 0x77777777)}},
                      {w + "scales", {KILN_F16, {1, 8}, repeated(8, half)}}}};
-  QuantisedCase mlx{R"({"model_type":"llama","quantization":{"group_size":32,"bits":4,"a.q_proj":{"bits":8,"group_size":32}}})",
-                    {{w + "weight", {KILN_U32, {2, 8}, repeated(16, 0x1234567U)}},
-                     {w + "scales", {KILN_F16, {2, 1}, repeated(2, half)}},
-                     {w + "biases", {KILN_F16, {2, 1}, repeated(2, half)}}}};
+  QuantisedCase mlx{
+      R"({"model_type":"llama","quantization":{"group_size":32,"bits":4,"a.q_proj":{"bits":8,"group_size":32}}})",
+      {{w + "weight", {KILN_U32, {2, 8}, repeated(16, 0x1234567U)}},
+       {w + "scales", {KILN_F16, {2, 1}, repeated(2, half)}},
+       {w + "biases", {KILN_F16, {2, 1}, repeated(2, half)}}}};
   QuantisedCase fp8{quantised + R"({"quant_method":"fp8","weight_block_size":[2,16]}})",
                     {{w + "weight", {KILN_F8E4M3, {3, 32}, std::string(96, '\x39')}},
                      {w + "weight_scale_inv", {KILN_F32, {2, 2}, repeated(4, 0.5F)}}}};
@@ -74,25 +75,26 @@ inline std::map<std::string, QuantisedCase> quantisedCases() {
                       {w + "weight_scale", {KILN_F16, {2, 1}, repeated(2, half)}},
                       {w + "weight_zero_point", {KILN_I32, {1, 1}, repeated(1, 0x77)}},
                       {w + "weight_shape", {KILN_I64, {2}, repeated(1, int64_t{2}) + repeated(1, int64_t{32})}}}};
-  QuantisedCase whole{quantised + R"({"quant_method":"compressed-tensors","format":"int-quantized","config_groups":{}}})",
+  QuantisedCase whole{quantised +
+                          R"({"quant_method":"compressed-tensors","format":"int-quantized","config_groups":{}}})",
                       {{w + "weight", {KILN_I8, {2, 32}, std::string(64, '\x81')}},
                        {w + "weight_scale", {KILN_BF16, {2, 1}, repeated(2, uint16_t{0x3d00})}},
                        {w + "weight_zero_point", {KILN_I8, {2, 1}, std::string(2, '\x05')}}}};
   std::string state = R"({"quant_type":"nf4","blocksize":32,"nested_blocksize":2,"nested_offset":0.5,"shape":[4,32]})";
-  QuantisedCase nf4{quantised + R"({"quant_method":"bitsandbytes","load_in_4bit":true}})",
-                    {{w + "weight", {KILN_U8, {64, 1}, std::string(64, '\x81')}},
-                     {w + "weight.absmax", {KILN_U8, {4}, std::string(4, '\x05')}},
-                     {w + "weight.quant_map", {KILN_F32, {16}, repeated(16, 0.25F)}},
-                     {w + "weight.nested_absmax", {KILN_F32, {2}, repeated(2, 1.0F)}},
-                     {w + "weight.nested_quant_map", {KILN_F32, {256}, repeated(256, 0.5F)}},
-                     {w + "weight.quant_state.bitsandbytes__nf4",
-                      {KILN_U8, {static_cast<int64_t>(state.size())}, state}}}};
+  QuantisedCase nf4{
+      quantised + R"({"quant_method":"bitsandbytes","load_in_4bit":true}})",
+      {{w + "weight", {KILN_U8, {64, 1}, std::string(64, '\x81')}},
+       {w + "weight.absmax", {KILN_U8, {4}, std::string(4, '\x05')}},
+       {w + "weight.quant_map", {KILN_F32, {16}, repeated(16, 0.25F)}},
+       {w + "weight.nested_absmax", {KILN_F32, {2}, repeated(2, 1.0F)}},
+       {w + "weight.nested_quant_map", {KILN_F32, {256}, repeated(256, 0.5F)}},
+       {w + "weight.quant_state.bitsandbytes__nf4", {KILN_U8, {static_cast<int64_t>(state.size())}, state}}}};
   QuantisedCase int8{quantised + R"({"quant_method":"bitsandbytes","load_in_8bit":true}})",
                      {{w + "weight", {KILN_I8, {2, 32}, std::string(64, '\x81')}},
                       {w + "SCB", {KILN_F32, {2}, repeated(2, 12.7F)}},
                       {w + "weight_format", {KILN_U8, {}, std::string(1, '\0')}}}};
-  return {{"gptq", gptq}, {"awq", awq}, {"mlx", mlx}, {"fp8", fp8}, {"pack", pack}, {"whole", whole}, {"nf4", nf4},
-          {"int8", int8}};
+  return {{"gptq", gptq}, {"awq", awq},     {"mlx", mlx}, {"fp8", fp8},
+          {"pack", pack}, {"whole", whole}, {"nf4", nf4}, {"int8", int8}};
 }
 
 } // namespace kiln::testing

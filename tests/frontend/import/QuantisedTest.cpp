@@ -1,5 +1,5 @@
-// Folders whose weights are quantised (tests/fixtures/make_quantised.py): each element to the bit, widened and in blocks;
-// and those that are damaged, or say what is not so.
+// Folders whose weights are quantised (tests/fixtures/make_quantised.py): each element to the bit, widened and in
+// blocks; and those that are damaged, or say what is not so.
 #include "tests/frontend/import/QuantisedCases.h"
 
 #include "frontend/huggingface/Folder.h"
@@ -43,7 +43,8 @@ std::vector<float> elementsOf(const Safetensors &tensors, const std::string &nam
     return elements;
   }
   const TensorView &scales = *tensors.find(name + form->scalesEnd());
-  const TensorView *minimums = tensors.find(name + BlockForm::minimumsEnd);
+  const TensorView *minimums = tensors.find(name + BlockForm::minimumsEnd),
+                   *order = tensors.find(name + BlockForm::orderEnd);
   int64_t rows = scales.shape[0], width = scales.shape[1] * form->size;
   EXPECT_EQ(numbers.shape, form->numbersShape(rows, width));
   elements.resize(static_cast<size_t>(rows * width));
@@ -58,7 +59,8 @@ std::vector<float> elementsOf(const Safetensors &tensors, const std::string &nam
       float element = static_cast<float>(number) * static_cast<float>(loadNumber(scales.dtype, scales.data, of));
       if (minimums)
         element += static_cast<float>(loadNumber(minimums->dtype, minimums->data, of));
-      elements[static_cast<size_t>(form->columns ? i * rows + row : row * width + i)] = element;
+      int64_t column = order ? loadInteger(KILN_I32, order->data, i) : i;
+      elements[static_cast<size_t>(form->columns ? column * rows + row : row * width + column)] = element;
     }
   return elements;
 }
@@ -67,10 +69,11 @@ std::vector<float> elementsOf(const Safetensors &tensors, const std::string &nam
 // as blocks; which those are stands here.
 TEST(Quantised, MatricesAreWhatTheReferenceMakesOfThem) {
   const std::map<std::string, int> inBlocks = {
-      {"gptq", 7},      {"gptq_order", 0}, {"gptq_v2", 7},  {"gptq_8", 8}, {"gptq_3", 7},   {"gptq_2", 7}, {"gptq_gpt2", 4},
-      {"awq", 7},       {"awq_gemv", 7},   {"mlx", 9},      {"mlx_mixed", 7}, {"fp8", 0},   {"fbgemm", 0}, {"floats", 0},
-      {"pack", 7},      {"pack_sym", 7},   {"pack_order", 0}, {"pack_8", 7},  {"int", 7},   {"int_zero", 7}, {"float", 0},
-      {"float_all", 0}, {"nf4", 0},        {"fp4", 0},      {"int8", 7}};
+      {"gptq", 7},      {"gptq_order", 8}, {"gptq_v2", 7}, {"gptq_8", 8},   {"gptq_3", 7},
+      {"gptq_2", 7},    {"gptq_gpt2", 4},  {"awq", 7},     {"awq_gemv", 7}, {"mlx", 9},
+      {"mlx_mixed", 7}, {"fp8", 0},        {"fbgemm", 0},  {"floats", 0},   {"pack", 7},
+      {"pack_sym", 7},  {"pack_order", 7}, {"pack_8", 7},  {"int", 7},      {"int_zero", 7},
+      {"float", 0},     {"float_all", 0},  {"nf4", 0},     {"fp4", 0},      {"int8", 7}};
   std::map<std::string, int> found;
   for (const auto &entry : std::filesystem::directory_iterator(fixtures)) {
     std::string name = entry.path().filename().string();
@@ -86,8 +89,9 @@ TEST(Quantised, MatricesAreWhatTheReferenceMakesOfThem) {
         EXPECT_TRUE(keep || !kept) << matrix;
         blocks += kept;
       }
-      bool told = std::any_of(read.notes.begin(), read.notes.end(),
-                              [](const std::string &note) { return note.find("are widened to f32") != std::string::npos; });
+      bool told = std::any_of(read.notes.begin(), read.notes.end(), [](const std::string &note) {
+        return note.find("are widened to f32") != std::string::npos;
+      });
       EXPECT_EQ(told, keep && !blocks);
     }
   }
@@ -122,8 +126,7 @@ TEST(Quantised, BlocksAreTakenWhereTheyHoldTheMatrix) {
       tensors.push_back(widened(matrix, false, threads));
       bool kept = false;
       const auto *wide = tensors.back().as<float>();
-      EXPECT_EQ(elementsOf(Safetensors::of(views, "w", nullptr), "w", kept),
-                std::vector<float>(wide, wide + 3 * width))
+      EXPECT_EQ(elementsOf(Safetensors::of(views, "w", nullptr), "w", kept), std::vector<float>(wide, wide + 3 * width))
           << text;
     }
     return text;
@@ -146,9 +149,7 @@ TEST(Quantised, BlocksAreTakenWhereTheyHoldTheMatrix) {
 }
 
 TEST(Quantised, FloatsOfEightBits) {
-  auto number = [](kiln_dtype dtype, uint8_t bits) {
-    return huggingface::numberAt({"x", dtype, {1}, &bits, 1}, 0);
-  };
+  auto number = [](kiln_dtype dtype, uint8_t bits) { return huggingface::numberAt({"x", dtype, {1}, &bits, 1}, 0); };
   EXPECT_EQ(number(KILN_F8E4M3, 0x7e), 448);
   EXPECT_EQ(number(KILN_F8E4M3, 0xfe), -448);
   EXPECT_EQ(number(KILN_F8E4M3, 0x38), 1);
@@ -198,9 +199,10 @@ std::string saidWith(const std::string &name, const std::string &from, const std
 }
 
 TEST(Quantised, SettingsThatAreNotRead) {
-  EXPECT_THAT(saidWith("gptq", "\"gptq\"", "\"hqq\""),
-              AllOf(HasSubstr("quantised by \"hqq\" ('quant_method'), which is not read; those that are: gptq, awq, fp8"),
-                    HasSubstr("model.dequantize().save_pretrained(FOLDER)")));
+  EXPECT_THAT(
+      saidWith("gptq", "\"gptq\"", "\"hqq\""),
+      AllOf(HasSubstr("quantised by \"hqq\" ('quant_method'), which is not read; those that are: gptq, awq, fp8"),
+            HasSubstr("model.dequantize().save_pretrained(FOLDER)")));
   EXPECT_THAT(saidWith("gptq", "\"bits\":4", "\"bits\":5"), HasSubstr("'bits' is 5; those that are read: 2, 3, 4, 8"));
   EXPECT_THAT(saidWith("gptq", "\"bits\":4", "\"bits\":\"4\""), HasSubstr("'bits' is \"4\"; those that are read"));
   EXPECT_THAT(saidWith("gptq", "\"bits\":4,", ""), HasSubstr("has no 'bits'"));
@@ -224,11 +226,13 @@ TEST(Quantised, SettingsThatAreNotRead) {
               HasSubstr("'sparsity_config': the format \"sparse-24-bitmask\" is not read"));
   EXPECT_THAT(saidWith("pack", "\"num_bits\":4", "\"num_bits\":8"),
               HasSubstr("'a.q_proj.weight_packed': i32[2, 4] is no matrix [2, 32] in the 'num_bits'"));
-  EXPECT_THAT(saidWith("fp8", "[2,16]", "[2,8]"),
-              HasSubstr("'a.q_proj.weight_scale_inv': f32[2, 2] are no scales of a matrix [3, 32]: one for all, for a row, "
-                        "or for blocks of [2, 8]"));
+  EXPECT_THAT(
+      saidWith("fp8", "[2,16]", "[2,8]"),
+      HasSubstr("'a.q_proj.weight_scale_inv': f32[2, 2] are no scales of a matrix [3, 32]: one for all, for a row, "
+                "or for blocks of [2, 8]"));
   EXPECT_THAT(saidWith("fp8", "[2,16]", "16"), HasSubstr("'weight_block_size' is 16; two numbers are expected"));
-  EXPECT_THAT(saidWith("gptq", "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":32,\"sym\":true,\"desc_act\":false}",
+  EXPECT_THAT(saidWith("gptq",
+                       "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":32,\"sym\":true,\"desc_act\":false}",
                        "true"),
               HasSubstr("'quantization_config' is no object"));
 }
@@ -241,17 +245,14 @@ TEST(Quantised, WhatConfigAndTensorsDoNotAgreeIn) {
                 HasSubstr("and no 'quantization_config' says how"))
         << name;
   for (const char *name : {"gptq", "awq", "mlx", "fp8", "pack", "whole", "nf4", "int8"})
-    EXPECT_THAT(saidOf(name,
-                       [](Case &given) {
-                         given.tensors = {{"a.q_proj.weight", {KILN_F32, {1, 1}, std::string(4, '\0')}}};
-                       }),
-                HasSubstr("and no tensor is: "))
+    EXPECT_THAT(
+        saidOf(name,
+               [](Case &given) { given.tensors = {{"a.q_proj.weight", {KILN_F32, {1, 1}, std::string(4, '\0')}}}; }),
+        HasSubstr("and no tensor is: "))
         << name;
-  EXPECT_THAT(saidOf("gptq",
-                     [](Case &given) {
-                       given.tensors["a.q_proj.weight"] = {KILN_F32, {1, 1}, std::string(4, '\0')};
-                     }),
-              HasSubstr("'a.q_proj.weight' is there twice: as it is, and quantised"));
+  EXPECT_THAT(
+      saidOf("gptq", [](Case &given) { given.tensors["a.q_proj.weight"] = {KILN_F32, {1, 1}, std::string(4, '\0')}; }),
+      HasSubstr("'a.q_proj.weight' is there twice: as it is, and quantised"));
 }
 
 /// What is said where a tensor is another one; an empty shape: where it is missing.
@@ -266,10 +267,19 @@ std::string saidOfTensor(const std::string &name, const std::string &tensor, con
 }
 
 TEST(Quantised, TensorsThatDoNotFit) {
-  for (auto [name, tensor] : {std::pair("gptq", "qzeros"), {"gptq", "scales"}, {"awq", "qzeros"}, {"awq", "scales"},
-                              {"mlx", "biases"}, {"fp8", "weight_scale_inv"}, {"pack", "weight_scale"},
-                              {"pack", "weight_shape"}, {"whole", "weight_scale"}, {"nf4", "weight.absmax"},
-                              {"nf4", "weight.quant_map"}, {"nf4", "weight.nested_absmax"}, {"int8", "weight"}})
+  for (auto [name, tensor] : {std::pair("gptq", "qzeros"),
+                              {"gptq", "scales"},
+                              {"awq", "qzeros"},
+                              {"awq", "scales"},
+                              {"mlx", "biases"},
+                              {"fp8", "weight_scale_inv"},
+                              {"pack", "weight_scale"},
+                              {"pack", "weight_shape"},
+                              {"whole", "weight_scale"},
+                              {"nf4", "weight.absmax"},
+                              {"nf4", "weight.quant_map"},
+                              {"nf4", "weight.nested_absmax"},
+                              {"int8", "weight"}})
     EXPECT_THAT(saidOfTensor(name, tensor, {}), HasSubstr("is missing among the tensors")) << name << " " << tensor;
   EXPECT_THAT(saidWith("gptq", "\"desc_act\":false", "\"desc_act\":true"), "");
   EXPECT_THAT(saidOf("gptq",
@@ -311,8 +321,7 @@ TEST(Quantised, TensorsThatDoNotFit) {
               HasSubstr("'a.q_proj.weight.absmax': expected u8[4], found u8[3]"));
   EXPECT_THAT(saidOfTensor("nf4", "weight.nested_absmax", {KILN_F32, {2}, testing::repeated(2, NAN)}),
               HasSubstr("a scale is not finite"));
-  EXPECT_THAT(saidOfTensor("nf4", "weight.quant_state.bitsandbytes__nf4", {KILN_U8, {2}, "{}"}),
-              HasSubstr("'shape'"));
+  EXPECT_THAT(saidOfTensor("nf4", "weight.quant_state.bitsandbytes__nf4", {KILN_U8, {2}, "{}"}), HasSubstr("'shape'"));
   EXPECT_THAT(saidOfTensor("int8", "SCB", {KILN_F32, {2}, testing::repeated(2, INFINITY)}), HasSubstr("not finite"));
   EXPECT_THAT(saidOfTensor("int8", "weight_format", {KILN_U8, {1}, std::string(1, '\3')}),
               HasSubstr("an order of a kernel's own"));
