@@ -222,7 +222,7 @@ struct WordsKernel {
   int64_t lanes = wordLanes(code.machine, layout);
   VectorType sums = code.vectorOf(code.f32, lanes), scaleVector = code.vectorOf(code.f32, s.lanes),
              whole = code.vectorOf(code.i32, lanes), words = code.vectorOf(code.i16, 2 * lanes);
-  Value a, factors, extras, room, apart;
+  Value a, factors, extras, room, apart, scalesApart;
   SmallVector<Value> right, scales, minimums;
 
   /// Of column j the products of scales and factors from block `first` on; `lifts` gains the row's sums times minimums.
@@ -230,8 +230,17 @@ struct WordsKernel {
     auto load = [&](kiln_dtype dtype, Value from) { return loadAs(code, scaleVector, dtype, from, first, mask); };
     Value product = code.here<arith::MulFOp>(load(layout.scale, scales[j]), load(KILN_F32, factors));
     code.store(product, code.address(room, code.integer(j * s.lanes), 4), 4);
-    if (layout.lifted)
-      lifts[j] = multiplyAdd(code, load(layout.scale, minimums[j]), load(KILN_F32, extras), lifts[j]);
+    fetchAhead(scales[j], first);
+    if (!layout.lifted)
+      return;
+    lifts[j] = multiplyAdd(code, load(layout.scale, minimums[j]), load(KILN_F32, extras), lifts[j]);
+    fetchAhead(minimums[j], first);
+  }
+
+  /// Scales of rows to come.
+  void fetchAhead(Value from, Value first) {
+    code.here<LLVM::Prefetch>(code.address(advance(code, from, scalesApart), first, byteSize(layout.scale)), 0u, 2u,
+                              1u);
   }
 
   /// Adds block number `first` + i, the half `half` of its bytes.
@@ -271,6 +280,7 @@ static void defineWordBlocks(Code &code, const BlocksShape &s, StringRef name) {
   kernel.scales = rowsAt(code, arguments[6], arguments[7], s.columns);
   kernel.minimums = rowsAt(code, arguments[8], arguments[7], s.columns);
   kernel.apart = code.mul(arguments[5], code.integer(s.columns * 4)); // fetched ahead, as in defineDot
+  kernel.scalesApart = code.mul(arguments[7], code.integer(s.columns * 4));
   size_t columns = static_cast<size_t>(s.columns);
   SmallVector<Value> zeros(columns, zeroOf(code, kernel.sums));
   if (s.layout.lifted)
