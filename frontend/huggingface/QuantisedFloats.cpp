@@ -90,7 +90,8 @@ FourBits stateOf(const QuantisedFiles &files, const TensorView &state, const Ten
   } catch (const Error &error) {
     files.bad(state.name, error.what());
   }
-  if (weight.dtype != KILN_U8 || (result.rows * result.width + 1) / 2 != static_cast<int64_t>(weight.bytes))
+  // (Their bytes may be stored as elements of another type: 'bnb_4bit_quant_storage'.)
+  if ((result.rows * result.width + 1) / 2 != static_cast<int64_t>(weight.bytes))
     files.bad(weight.name,
               format("expected %lld bytes for a matrix [%lld, %lld], found %s",
                      static_cast<long long>((result.rows * result.width + 1) / 2), static_cast<long long>(result.rows),

@@ -384,6 +384,18 @@ QuantisedMatrix byteMatrix(const QuantisedFiles &files, const std::string &stem,
   return matrix;
 }
 
+/// Floats of eight bits, whose zero points, where a file has some, are zeros.
+QuantisedMatrix compressedFloats(const QuantisedFiles &files, const std::string &stem, const TensorView &weight,
+                                 const Scheme &scheme) {
+  QuantisedMatrix matrix = eightBitMatrix(files, weight, files.need(stem + ".weight_scale"), scheme.block);
+  if (const TensorView *zeros = files.files.find(stem + ".weight_zero_point")) {
+    if (std::any_of(zeros->data, zeros->data + zeros->bytes, [](uint8_t byte) { return byte != 0; }))
+      files.bad(zeros->name, "a zero point of floats is not 0, which is not read");
+    matrix.parts.push_back(zeros->name);
+  }
+  return matrix;
+}
+
 } // namespace
 
 Matrices compressedMatrices(const QuantisedFiles &files, std::vector<std::string> &notes) {
@@ -396,7 +408,7 @@ Matrices compressedMatrices(const QuantisedFiles &files, std::vector<std::string
     if (weight.dtype == KILN_I8)
       found.push_back(byteMatrix(files, stem, weight));
     else if (isEightBits(weight.dtype))
-      found.push_back(eightBitMatrix(files, weight, files.need(stem + ".weight_scale"), scheme.block));
+      found.push_back(compressedFloats(files, stem, weight, scheme));
   }
   return found;
 }

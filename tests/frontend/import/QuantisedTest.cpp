@@ -317,6 +317,14 @@ TEST(Quantised, TensorsThatDoNotFit) {
               HasSubstr("f32[3, 1] are no scales of a matrix [2, 32]"));
   EXPECT_THAT(saidOfTensor("nf4", "weight", {KILN_U8, {63, 1}, std::string(63, '\0')}),
               HasSubstr("expected 64 bytes for a matrix [4, 32], found u8[63, 1]"));
+  EXPECT_EQ(saidOfTensor("nf4", "weight", {KILN_BF16, {32, 1}, std::string(64, '\0')}), ""); // of other elements
+  for (char zero : {'\0', '\1'})
+    EXPECT_THAT(saidOf("whole",
+                       [&](Case &given) {
+                         given.tensors["a.q_proj.weight"] = {KILN_F8E4M3, {2, 32}, std::string(64, '\x39')};
+                         given.tensors["a.q_proj.weight_zero_point"].bytes = std::string(2, zero);
+                       }),
+                HasSubstr(zero ? "'a.q_proj.weight_zero_point': a zero point of floats is not 0" : ""));
   EXPECT_THAT(saidOfTensor("nf4", "weight.absmax", {KILN_U8, {3}, std::string(3, '\0')}),
               HasSubstr("'a.q_proj.weight.absmax': expected u8[4], found u8[3]"));
   EXPECT_THAT(saidOfTensor("nf4", "weight.nested_absmax", {KILN_F32, {2}, testing::repeated(2, NAN)}),
