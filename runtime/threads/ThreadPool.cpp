@@ -11,14 +11,19 @@
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <utility>
 
 namespace kiln {
 
 namespace {
 constexpr unsigned maxThreads = 1024;
 constexpr uint64_t fieldMask = (1u << 20) - 1;
-constexpr uint64_t unitsOf(uint64_t ticket) { return ticket >> 20 & fieldMask; }
-constexpr uint64_t nextOf(uint64_t ticket) { return ticket & fieldMask; }
+constexpr uint64_t generationOf(uint64_t share) { return share >> 40; }
+constexpr uint64_t beginOf(uint64_t share) { return share >> 20 & fieldMask; }
+constexpr uint64_t endOf(uint64_t share) { return share & fieldMask; }
+constexpr uint64_t shareOf(uint64_t generation, uint64_t begin, uint64_t end) {
+  return generation << 40 | begin << 20 | end;
+}
 
 void pause() {
 #if defined(__x86_64__)
@@ -73,7 +78,9 @@ ThreadPool::ThreadPool(unsigned threads) {
   // Spinning only pays where every thread has a processor of its own.
   spins_ = threads <= availableProcessors() ? 4000 : 0;
   // Here and not by the workers: one that starts late would allocate in the middle of a step.
-  signalStacks_.reset(new char[(std::max(threads, 1u) - 1) * SignalStack::bytes]);
+  size_ = std::max(threads, 1u);
+  shares_ = std::make_unique<Share[]>(size_);
+  signalStacks_.reset(new char[(size_ - 1) * SignalStack::bytes]);
   try {
     for (unsigned i = 1; i < threads; ++i)
       workers_.emplace_back([this, i] { work(i); });
@@ -105,20 +112,25 @@ void ThreadPool::parallelFor(int64_t count, kiln_task task, void *context) {
   }
   constexpr auto most = static_cast<int64_t>(fieldMask);
   unit_ = (count + most - 1) / most;
-  int64_t units = (count + unit_ - 1) / unit_;
+  auto units = static_cast<uint64_t>((count + unit_ - 1) / unit_);
   task_ = task;
   context_ = context;
   count_ = count;
-  done_.store(0, std::memory_order_relaxed);
-  uint64_t generation = (ticket_.load(std::memory_order_relaxed) >> 40) + 1;
-  ticket_.store(generation << 40 | static_cast<uint64_t>(units) << 20, std::memory_order_seq_cst);
+  given_ += units;
+  ++generation_;
+  for (uint64_t worker = size_, end = units; worker-- > 0;) {
+    uint64_t begin = (worker * units + size_ - 1) / size_;
+    if (begin < end)
+      shares_[worker].left.store(shareOf(generation_, begin, end), std::memory_order_release);
+    end = begin;
+  }
+  std::atomic_thread_fence(std::memory_order_seq_cst);
   if (sleepers_.load(std::memory_order_seq_cst) != 0) {
     bell_.fetch_add(1, std::memory_order_seq_cst);
-    futexWake(bell_, static_cast<int>(std::min<int64_t>(units - 1, maxThreads)));
+    futexWake(bell_, static_cast<int>(std::min<uint64_t>(units - 1, maxThreads)));
   }
-  while (takeOne(0)) {
-  }
-  for (int spin = 0; done_.load(std::memory_order_acquire) != static_cast<uint64_t>(units); ++spin) {
+  takeAll(0);
+  for (int spin = 0; !allDone(); ++spin) {
     if (spin < spins_)
       pause();
     else
@@ -126,41 +138,86 @@ void ThreadPool::parallelFor(int64_t count, kiln_task task, void *context) {
   }
 }
 
-bool ThreadPool::takeOne(uint32_t worker) {
-  uint64_t ticket = ticket_.load(std::memory_order_acquire), size = 0;
+bool ThreadPool::allDone() const {
+  uint64_t done = 0;
+  for (unsigned worker = 0; worker < size_; ++worker)
+    done += shares_[worker].done.load(std::memory_order_acquire);
+  return done == given_;
+}
+
+void ThreadPool::run(uint64_t begin, uint64_t units, uint32_t worker) {
+  int64_t first = static_cast<int64_t>(begin) * unit_;
+  task_(context_, first, std::min(first + static_cast<int64_t>(units) * unit_, count_), worker);
+}
+
+/// Half of what is left of the worker's own share, from its front, so that the last pieces, which the others wait for,
+/// are small.
+bool ThreadPool::takeOwn(uint32_t worker, uint64_t &taken) {
+  std::atomic<uint64_t> &own = shares_[worker].left;
+  uint64_t share = own.load(std::memory_order_acquire), units = 0;
   do {
-    if (nextOf(ticket) >= unitsOf(ticket))
+    if (beginOf(share) == endOf(share))
       return false;
-    // Half of a thread's share of what is left, so that the last pieces, which the others wait for, are small.
-    size = std::max<uint64_t>(1, (unitsOf(ticket) - nextOf(ticket)) / (2 * uint64_t{this->size()}));
-  } while (!ticket_.compare_exchange_weak(ticket, ticket + size, std::memory_order_acq_rel, std::memory_order_acquire));
-  int64_t begin = static_cast<int64_t>(nextOf(ticket)) * unit_;
-  task_(context_, begin, std::min(begin + static_cast<int64_t>(size) * unit_, count_), worker);
-  done_.fetch_add(size, std::memory_order_acq_rel);
+    units = std::max<uint64_t>(1, (endOf(share) - beginOf(share)) / 2);
+  } while (
+      !own.compare_exchange_weak(share, share + (units << 20), std::memory_order_acq_rel, std::memory_order_acquire));
+  run(beginOf(share), units, worker);
+  taken += units;
   return true;
+}
+
+/// Half of what is left of the first other share that has some, from its back.
+bool ThreadPool::takeOthers(uint32_t worker, uint64_t &taken) {
+  for (unsigned i = 1; i < size_; ++i) {
+    std::atomic<uint64_t> &other = shares_[(worker + i) % size_].left;
+    uint64_t share = other.load(std::memory_order_acquire);
+    while (beginOf(share) != endOf(share)) {
+      uint64_t units = std::max<uint64_t>(1, (endOf(share) - beginOf(share)) / 2);
+      if (!other.compare_exchange_weak(share, share - units, std::memory_order_acq_rel, std::memory_order_acquire))
+        continue;
+      run(endOf(share) - units, units, worker);
+      taken += units;
+      return true;
+    }
+  }
+  return false;
+}
+
+/// Takes until nothing is left, and tells what was done whenever others may be waiting for it.
+void ThreadPool::takeAll(uint32_t worker) {
+  std::atomic<uint64_t> &done = shares_[worker].done;
+  uint64_t taken = 0;
+  do {
+    while (takeOwn(worker, taken)) {
+    }
+    if (taken)
+      done.store(done.load(std::memory_order_relaxed) + std::exchange(taken, 0), std::memory_order_release);
+  } while (takeOthers(worker, taken));
 }
 
 void ThreadPool::work(uint32_t worker) {
   SignalStack stack(&signalStacks_[(worker - 1) * SignalStack::bytes]);
+  std::atomic<uint64_t> &own = shares_[worker].left;
   while (!stop_.load(std::memory_order_relaxed)) {
-    uint64_t seen = ticket_.load(std::memory_order_acquire);
-    if (takeOne(worker))
-      continue;
+    uint64_t seen = generationOf(own.load(std::memory_order_acquire));
+    takeAll(worker);
     bool changed = false;
     for (int spin = 0; spin < spins_ && !changed; ++spin) {
       pause();
-      changed = ticket_.load(std::memory_order_acquire) >> 40 != seen >> 40;
+      changed = generationOf(own.load(std::memory_order_acquire)) != seen;
     }
     if (!changed)
-      sleepUntilChange(seen);
+      sleepUntilChange(seen, worker);
   }
 }
 
-void ThreadPool::sleepUntilChange(uint64_t seen) {
+void ThreadPool::sleepUntilChange(uint64_t seen, uint32_t worker) {
   uint32_t bell = bell_.load(std::memory_order_seq_cst);
   sleepers_.fetch_add(1, std::memory_order_seq_cst);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
   // Whoever publishes after this look sees a sleeper and rings; whoever published before it is seen here.
-  if (ticket_.load(std::memory_order_seq_cst) >> 40 == seen >> 40 && !stop_.load(std::memory_order_seq_cst))
+  uint64_t share = shares_[worker].left.load(std::memory_order_acquire);
+  if (generationOf(share) == seen && !stop_.load(std::memory_order_seq_cst))
     futexWait(bell_, bell);
   sleepers_.fetch_sub(1, std::memory_order_seq_cst);
 }

@@ -25,7 +25,7 @@ public:
   ThreadPool(const ThreadPool &) = delete;
   ThreadPool &operator=(const ThreadPool &) = delete;
 
-  unsigned size() const { return static_cast<unsigned>(workers_.size()) + 1; }
+  unsigned size() const { return size_; }
 
   /// Runs task over [0, count) in pieces and returns when all is done. Not reentrant; the task must not throw.
   void parallelFor(int64_t count, kiln_task task, void *context);
@@ -41,17 +41,30 @@ public:
   }
 
 private:
-  void work(uint32_t worker);
-  bool takeOne(uint32_t worker);
-  void sleepUntilChange(uint64_t seen);
+  /// What a worker has of the current job: a part of its units, the same one of every job with as many, so that what
+  /// it wrote in one is near when it works on it in the next. Who has none is not called.
+  struct alignas(64) Share {
+    std::atomic<uint64_t> left{0};             ///< generation (24 bits), the first unit that is left (20), the end (20)
+    alignas(64) std::atomic<uint64_t> done{0}; ///< units that the worker has done, of all jobs
+  };
 
-  // The current job, in units of tasks. `ticket_` holds generation (24 bits), units (20) and the next unit (20):
-  // whoever moves it on owns what it moved over, and the plain fields below stay as they are until every unit is done.
-  alignas(64) std::atomic<uint64_t> ticket_{0};
+  void work(uint32_t worker);
+  bool takeOwn(uint32_t worker, uint64_t &taken);
+  bool takeOthers(uint32_t worker, uint64_t &taken);
+  void run(uint64_t begin, uint64_t units, uint32_t worker);
+  void takeAll(uint32_t worker);
+  bool allDone() const;
+  void sleepUntilChange(uint64_t seen, uint32_t worker);
+
+  // The current job. Whoever moves a share's ends owns what they moved over, and these plain fields stay as they are
+  // until every unit is done.
   kiln_task task_ = nullptr;
   void *context_ = nullptr;
   int64_t count_ = 0, unit_ = 0;
-  alignas(64) std::atomic<uint64_t> done_{0};
+  std::unique_ptr<Share[]> shares_; ///< by worker
+  uint64_t given_ = 0;              ///< units of all jobs so far
+  uint64_t generation_ = 0;
+  unsigned size_ = 1;
   alignas(64) std::atomic<uint32_t> bell_{0};
   std::atomic<uint32_t> sleepers_{0};
   std::atomic<bool> stop_{false};
