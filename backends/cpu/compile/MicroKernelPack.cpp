@@ -117,6 +117,10 @@ void definePack(Code &code, const PackShape &s, StringRef name) {
   code.endFunction();
 }
 
+/// Rows of memory that are fetched before they are split: they lie in pages of their own, where processors do not
+/// follow a stream.
+constexpr int64_t splitAhead = 8;
+
 void defineSplit(Code &code, const SplitShape &s, StringRef name) {
   PackedLoad load{code, s.dtype, s.memory, s.lanes};
   int64_t bytes = packedBytes(s.dtype);
@@ -127,9 +131,11 @@ void defineSplit(Code &code, const SplitShape &s, StringRef name) {
   code.loop(zero, k, load.step(), [&](Value p) {
     Value source = advance(code, from, code.mul(p, apart)),
           target = code.address(to, code.mul(code.div(p, code.integer(load.step())), code.integer(s.width)), bytes);
+    Value ahead = advance(code, source, code.mul(apart, code.integer(load.step() * splitAhead)));
     code.loop(zero, panels, 1, [&](Value panel) {
       Value first = code.mul(panel, code.integer(s.width)),
             position = advance(code, target, code.mul(panel, panelBytes));
+      code.here<LLVM::Prefetch>(advance(code, ahead, code.mul(first, code.integer(byteSize(s.memory)))), 0u, 3u, 1u);
       for (int64_t j = 0; j < s.width; j += s.lanes) {
         Value column = code.add(first, code.integer(j));
         Value count = code.min(code.sub(columns, column), code.integer(s.width - j));
