@@ -14,14 +14,18 @@
 extern "C" {
 #endif
 
-#define KILN_CPU_ARTIFACT_VERSION 2
+#define KILN_CPU_ARTIFACT_VERSION 3
 
 /* args: inputs, then outputs; of a kernel that can be prepacked one more, the packed input or null. scratch: the
  * launch's, of the claimed size. worker_scratch: this worker's own, of the kernel's worker_scratch_bytes, 64-byte
- * aligned. status: this worker's own record; the first report of a call stays.
+ * aligned; what is in it stays from one range of a phase's tasks to the worker's next one, and the bytes that it begins
+ * with (KILN_CPU_WORKER_NOTE_BYTES, where it has any) are zero for the first (kiln_cpu_begin_phase). status: this
+ * worker's own record; the first report of a call stays.
  */
 typedef void (*kiln_cpu_run_phase)(void *const *args, const int64_t *extents, void *scratch, void *worker_scratch,
                                    kiln_status *status, int64_t begin, int64_t end);
+
+#define KILN_CPU_WORKER_NOTE_BYTES 64
 
 typedef struct kiln_cpu_phase {
   kiln_cpu_run_phase run;
@@ -46,6 +50,12 @@ typedef struct kiln_cpu_kernel {
   const kiln_cpu_prepacking *prepacking; /* null: none */
   int64_t input_count;
 } kiln_cpu_kernel;
+
+/* A worker comes to a phase of the kernel. */
+static inline void kiln_cpu_begin_phase(const kiln_cpu_kernel *kernel, void *worker_scratch) {
+  if (kernel->worker_scratch_bytes >= KILN_CPU_WORKER_NOTE_BYTES)
+    *(int64_t *)worker_scratch = 0;
+}
 
 /* Whether a loop moves over the place. */
 static inline int kiln_cpu_moves(const kiln_place *place) {

@@ -169,7 +169,8 @@ void measure(Benchmark &b, Team &team) {
       int64_t tasks = kernel.phases[p].tasks(nullptr);
       std::atomic<int64_t> next = 0;
       team.run([&](unsigned worker) {
-        int64_t piece = std::max<int64_t>(1, tasks / (4 * team.size)); // as the runtime's threads take them
+        int64_t piece = std::max<int64_t>(1, tasks / (4 * team.size)); // about as the runtime's threads take them
+        kiln_cpu_begin_phase(&kernel, workers[worker]);
         for (int64_t task = next.fetch_add(piece); task < tasks; task = next.fetch_add(piece))
           kernel.phases[p].run(args.data(), nullptr, scratch, workers[worker], &status[worker], task,
                                std::min(task + piece, tasks));

@@ -1,4 +1,5 @@
 #include "backends/cpu/compile/Contract.h"
+#include "backends/cpu/artifact.h"
 #include "backends/cpu/compile/ContractLowering.h"
 #include "backends/sdk/forms/Operands.h"
 
@@ -61,6 +62,7 @@ bool buildContract(KernelBuilder &builder) {
   };
   if (parts.size() > 1)
     builder.note("by residues");
+  builder.reserveWorkerScratch(KILN_CPU_WORKER_NOTE_BYTES);
   // One part after the other, each in the scratch of the one before.
   int64_t scratch = builder.scratchBytes, worker = builder.workerScratchBytes, mostScratch = 0, mostWorker = 0;
   for (const Contraction &part : parts) {

@@ -123,13 +123,18 @@ void ContractLowering::build() {
     auto added = once ? &KernelBuilder::addPrepacking : &KernelBuilder::addPhase;
     (builder.*added)([&](Emitter &e) { return tasks(e.code, sizes(e)); },
                      [&](Emitter &e) {
-                       if ((t.right == RightMode::Window || t.unfold) && body != &ContractLowering::turnTask &&
-                           body != &ContractLowering::shareLeftTask)
-                         fillOffsets(e);
-                       if (body == &ContractLowering::tileTask)
-                         beginTiles(e);
-                       if (words)
-                         roundRows(e);
+                       bool offsets = (t.right == RightMode::Window || t.unfold) &&
+                                      body != &ContractLowering::turnTask && body != &ContractLowering::shareLeftTask;
+                       bool rows = leftOnce && body == &ContractLowering::tileTask;
+                       if (offsets || rows || words)
+                         oncePerWorker(e, [&] {
+                           if (offsets)
+                             fillOffsets(e);
+                           if (rows)
+                             packAllRows(e);
+                           if (words)
+                             roundRows(e);
+                         });
                        e.code.loop(e.arguments.begin, e.arguments.end, 1, [&](Value task) { (this->*body)(e, task); });
                      },
                      t.lanes);
@@ -176,8 +181,11 @@ ContractLowering::Sizes ContractLowering::sizes(Emitter &e) const {
   s.kPadded = code.mul(code.ceilDiv(s.k, code.integer(t.lanes)), code.integer(t.lanes));
   s.panels = code.ceilDiv(s.n, code.integer(t.tileColumns()));
   s.panelGroups = code.ceilDiv(s.panels, code.integer(t.sharedPanels));
-  s.mBlocks = code.ceilDiv(s.m, code.integer(t.mc));
-  s.nBlocks = code.ceilDiv(s.n, code.integer(t.nc));
+  auto blocks = [&](const Shape &shape, Value extent, int64_t most, int64_t count) {
+    return count && isConstant(shape) ? code.integer(count) : code.ceilDiv(extent, code.integer(most));
+  };
+  s.mBlocks = blocks(c.m, s.m, t.mc, t.mBlocks);
+  s.nBlocks = blocks(columns, s.n, t.nc, t.nBlocks);
   s.chunkLength = s.k;
   if (t.chunks > 1) {
     Value part = code.ceilDiv(s.k, code.integer(t.chunks));
@@ -193,12 +201,11 @@ ContractLowering::Block ContractLowering::blockOf(Emitter &e, const Sizes &s, Va
   Value one = code.integer(1), nBlocks = code.max(s.nBlocks, one), mBlocks = code.max(s.mBlocks, one);
   Block block;
   Value rest = code.div(task, nBlocks);
-  // Units are dealt out evenly: the first blocks have one more than the others.
+  // Units are dealt out evenly, to any run of neighbouring blocks too.
   auto cut = [&](Value extent, Value blocks, Value number, int64_t unit) {
-    Value units = code.ceilDiv(extent, code.integer(unit)), each = code.div(units, blocks);
-    Value more = code.rem(units, blocks);
+    Value units = code.ceilDiv(extent, code.integer(unit));
     auto begin = [&](Value i) {
-      return code.min(code.mul(code.add(code.mul(i, each), code.min(i, more)), code.integer(unit)), extent);
+      return code.min(code.mul(code.ceilDiv(code.mul(i, units), blocks), code.integer(unit)), extent);
     };
     return std::pair(begin(number), begin(code.add(number, one)));
   };
@@ -270,10 +277,18 @@ ContractLowering::Block ContractLowering::allRows(Emitter &e, const Sizes &s) co
   return all;
 }
 
-/// Once for a range of tasks: what they share.
-void ContractLowering::beginTiles(Emitter &e) const {
-  if (!leftOnce)
-    return;
+/// What all tasks of a phase share, in the worker's scratch: with the first range of them that the worker takes.
+void ContractLowering::oncePerWorker(Emitter &e, llvm::function_ref<void()> make) const {
+  Code &code = e.code;
+  Value note = e.workerScratch(0), made = code.integer(1);
+  Value isNew = code.compare(arith::CmpIPredicate::ne, code.loadHere(code.i64, note, 8), made);
+  code.ifThen(isNew, [&] {
+    make();
+    code.store(made, note, 8);
+  });
+}
+
+void ContractLowering::packAllRows(Emitter &e) const {
   Sizes s = sizes(e);
   unlessPrepacked(e, prepackedLeft,
                   [&] { packLeft(e, allRows(e, s), e.code.integer(0), s.k, e.workerScratch(leftArea)); });

@@ -165,7 +165,8 @@ private:
   int64_t depthOfShare() const;
   void shareTask(Emitter &e, Value task) const;
   Block allRows(Emitter &e, const Sizes &s) const;
-  void beginTiles(Emitter &e) const;
+  void oncePerWorker(Emitter &e, llvm::function_ref<void()> make) const;
+  void packAllRows(Emitter &e) const;
   bool sumsInResult() const;
   Value sharedRows(Emitter &e, const Sizes &s, Value m, Value k0, Value k1) const;
   /// Rows of memory of a left operand that does not lie along K, of which a task packs all.

@@ -106,15 +106,30 @@ static void tryRowsFirst(Blocking &t, const ContractExtents &e, const ContractTr
   t.kc = roundUp(ceilDivide(e.k, ceilDivide(e.k, std::min(fits, t.kc))), t.lanes);
 }
 
-/// What an extent may be cut into: each size that some number of equal pieces has, in multiples of the unit, once, from
-/// the largest that is allowed down. Most numbers of pieces have the size of their neighbours'.
-static llvm::SmallVector<int64_t> piecesOf(int64_t extent, int64_t unit, int64_t most) {
-  llvm::SmallVector<int64_t> sizes;
+namespace {
+/// An extent in so many pieces that differ by a unit at most, of `size` at most.
+struct Pieces {
+  int64_t size, count;
+};
+} // namespace
+
+/// What an extent may be cut into: each size that some number of pieces has, in multiples of the unit, from the largest
+/// that is allowed down, with as few pieces as have it, and with as many as fall evenly on eight threads. Other numbers
+/// of pieces are no better than these.
+static llvm::SmallVector<Pieces> piecesOf(int64_t extent, int64_t unit, int64_t most) {
+  llvm::SmallVector<Pieces> cuts;
   int64_t last = 0, fewest = std::max<int64_t>(1, ceilDivide(extent, most));
-  for (int64_t pieces = fewest; pieces <= fewest + 4096 && last != unit; ++pieces)
-    if (int64_t size = roundUp(ceilDivide(extent, pieces), unit); size != last && size <= most)
-      sizes.push_back(last = size);
-  return sizes;
+  auto sizeOf = [&](int64_t pieces) { return roundUp(ceilDivide(extent, pieces), unit); };
+  for (int64_t pieces = fewest; pieces <= fewest + 4096 && last != unit; ++pieces) {
+    int64_t size = sizeOf(pieces), even = roundUp(pieces, 8);
+    if (size == last || size > most)
+      continue;
+    last = size;
+    cuts.push_back({size, pieces});
+    if (even != pieces && even <= std::min<int64_t>(64, ceilDivide(extent, unit)) && sizeOf(even) == size)
+      cuts.push_back({size, even});
+  }
+  return cuts;
 }
 
 /// A fork and the wait behind it take a thousand cycles where the other threads are awake, their share of the operands
@@ -136,10 +151,9 @@ static double chooseCut(Blocking &t, const ContractExtents &e, const ContractTra
   // A phase of its own shares what it does out evenly.
   double before = t.right == RightMode::Shared ? cost.rightCost(e.n, e.k) * e.batch + 2000 : 0;
   double once = cost.task(e.m, e.n, k, false) * e.batch * t.chunks; // however it is cut
-  llvm::SmallVector<int64_t> columns = piecesOf(e.n, columnsUnit, maxColumns);
-  for (int64_t mc : piecesOf(e.m, t.tileRows, maxRows))
-    for (int64_t nc : columns) {
-      int64_t mBlocks = ceilDivide(e.m, mc), nBlocks = ceilDivide(e.n, nc);
+  llvm::SmallVector<Pieces> columns = piecesOf(e.n, columnsUnit, maxColumns);
+  for (auto [mc, mBlocks] : piecesOf(e.m, t.tileRows, maxRows))
+    for (auto [nc, nBlocks] : columns) {
       int64_t tasks = e.batch * mBlocks * nBlocks * t.chunks;
       double largest = cost.task(std::min(mc, e.m), std::min(nc, e.n), k, cost.packsRight());
       double total = once;
@@ -156,14 +170,14 @@ static double chooseCut(Blocking &t, const ContractExtents &e, const ContractTra
       double time = before + spread(total, largest, tasks);
       if (time < best * 0.999) {
         best = time;
-        t.mc = mc;
-        t.nc = nc;
+        t.mc = mc, t.mBlocks = mBlocks;
+        t.nc = nc, t.nBlocks = nBlocks;
       }
     }
   bool fits = e.m <= maxRows && e.n <= maxColumns && t.chunks == 1;
   if (fits && before + cost.task(e.m, e.n, k, cost.packsRight()) * e.batch < worthAFork) {
-    t.mc = roundUp(e.m, t.tileRows);
-    t.nc = roundUp(e.n, columnsUnit);
+    t.mc = roundUp(e.m, t.tileRows), t.mBlocks = 1;
+    t.nc = roundUp(e.n, columnsUnit), t.nBlocks = 1;
   }
   return best;
 }
@@ -250,7 +264,7 @@ static void chooseStretches(Blocking &t, const ContractExtents &e, const Contrac
   t.nc = roundUp(ceilDivide(e.n, tasks), t.lanes);
 }
 
-/// Sixteen tasks at least, or one.
+/// Sixteen tasks at least, or one; as many as fall evenly on eight threads, where the columns are enough for that.
 static void chooseDots(Blocking &t, const ContractExtents &e) {
   t.method = Method::Dot;
   t.right = RightMode::Direct;
@@ -264,6 +278,8 @@ static void chooseDots(Blocking &t, const ContractExtents &e) {
   while (!together && columns > 12 && e.batch * ceilDivide(e.n, columns) < 16)
     columns -= 6;
   t.nc = columns;
+  int64_t blocks = ceilDivide(e.n, columns), even = roundUp(blocks, 8);
+  t.nBlocks = !together && even * 6 <= e.n ? even : blocks;
 }
 
 Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, const ContractTraits &traits) {

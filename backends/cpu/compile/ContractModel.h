@@ -28,7 +28,8 @@
 //
 // Tasks. Of all cuts (multiples of the tile) that fit, the cheapest in cycles: arithmetic, packing and fetching,
 // weighed by how evenly the tasks fall on 2, 4 and 8 threads. Only extents (at their bounds) enter, never the number of
-// threads. Slivers are dealt out evenly: blocks differ by one tile at most, the larger ones first.
+// threads. Slivers are dealt out evenly: blocks differ by one tile at most, and so do the halves, quarters and eighths
+// of all blocks, which threads begin with.
 #pragma once
 
 #include "backends/cpu/compile/Code.h"
@@ -64,9 +65,10 @@ struct Blocking {
   RightMode right = RightMode::Task;
   int64_t lanes = 1; // W
   int64_t tileRows = 1, rowUnit = 1, tileVectors = 1;
-  int64_t mc = 1, nc = 1, kc = 1; // a task's rows and columns, a K block
-  int64_t sharedPanels = 1;       // that one task packs
-  int64_t chunks = 1;             // parts of K that are summed apart, then in order
+  int64_t mc = 1, nc = 1, kc = 1;   // a task's rows and columns at most, a K block
+  int64_t mBlocks = 0, nBlocks = 0; // of rows and columns, where they are constant; 0: as few as that allows
+  int64_t sharedPanels = 1;         // that one task packs
+  int64_t chunks = 1;               // parts of K that are summed apart, then in order
   bool rowsFirst = false;    // a sliver of the left operand meets all of a task's columns before the next one is packed
   int64_t edge = 0;          // last columns that are summed along K, since a vector of them would be wasted
   bool noScratch = false;    // of a launch: none was claimed

@@ -16,7 +16,7 @@ using llvm::SmallVector;
 namespace kiln::cpu {
 
 /// The table of offsets in bytes, one for each k, in the worker's scratch: the first channel's are worked out, all
-/// others lie as far from those of the channel before. (Each range of tasks needs it: it has to take little.)
+/// others lie as far from those of the channel before.
 void ContractLowering::fillOffsets(Emitter &e) const {
   Code &code = e.code;
   Value table = e.workerScratch(offsetsArea), length = e.elements(c.k);

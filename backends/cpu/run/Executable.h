@@ -51,6 +51,7 @@ struct Entry {
 
 struct alignas(64) WorkerStatus {
   kiln_status status;
+  uint64_t phase = 0; // the last one that the worker had a task of: Executable::phaseRuns then
 };
 
 // What stands behind the ABI's kiln_device, kiln_buffer and kiln_executable. (Types of those names would be one with
@@ -81,7 +82,8 @@ struct Executable {
   size_t workerStride = 0;
   bool prepacks = true; // the option of that name
   PrepackedTable prepacked;
-  uint64_t loopRuns = 0; // of outermost loops, all that ever began
+  uint64_t loopRuns = 0;  // of outermost loops, all that ever began
+  uint64_t phaseRuns = 0; // of phases, all that ever began
   bool profiling = false;
   std::vector<kiln_profile_event> events;
   kiln_counters counters = {}; // of the last execution

@@ -61,6 +61,7 @@ private:
   uint64_t order = 0;
 
   // A launch in flight.
+  const kiln_cpu_kernel *kernel = nullptr;
   const kiln_cpu_phase *phase = nullptr;
   const int64_t *phaseExtents = nullptr;
   void *scratch = nullptr;
@@ -100,9 +101,14 @@ private:
   /// On a worker: some tasks of the current phase.
   static void piece(void *context, int64_t begin, int64_t end, uint32_t worker) {
     auto &e = *static_cast<Execution *>(context);
-    kiln_status &own = e.self.workerStatus[worker].status;
-    e.phase->run(e.self.args.data(), e.phaseExtents, e.scratch, e.self.workerScratch + worker * e.self.workerStride,
-                 &own, begin, end);
+    WorkerStatus &record = e.self.workerStatus[worker];
+    kiln_status &own = record.status;
+    uint8_t *workerScratch = e.self.workerScratch + worker * e.self.workerStride;
+    if (record.phase != e.self.phaseRuns) {
+      record.phase = e.self.phaseRuns;
+      kiln_cpu_begin_phase(e.kernel, workerScratch);
+    }
+    e.phase->run(e.self.args.data(), e.phaseExtents, e.scratch, workerScratch, &own, begin, end);
     if (own.kind == KILN_OK)
       return;
     while (e.lock.test_and_set(std::memory_order_acquire)) {
@@ -117,6 +123,7 @@ private:
 
   /// All of the current phase's.
   void tasks(int64_t count) {
+    ++self.phaseRuns;
     if (count == 1 || (count > 1 && self.host->worker_count <= 1))
       piece(this, 0, count, 0);
     else if (count > 1) {
@@ -152,7 +159,7 @@ private:
   }
 
   void launch(const Node &node) {
-    const kiln_cpu_kernel &kernel = self.artifact->kernels[node.kernel];
+    kernel = &self.artifact->kernels[node.kernel];
     for (uint32_t i = 0; i < node.placeCount; ++i)
       self.args[i] = at(entry.places[node.placeBegin + i]);
     scratch = node.hasScratch ? at(node.scratch) : nullptr;
@@ -163,12 +170,12 @@ private:
       phaseExtents = self.launchExtents.data();
     }
     bad.kind = KILN_OK;
-    bool prepacked = kernel.prepacking && prepack(node, *kernel.prepacking);
+    bool prepacked = kernel->prepacking && prepack(node, *kernel->prepacking);
     int64_t started = self.profiling ? now() : 0;
-    for (int64_t i = 0; i < kernel.phase_count; ++i) {
-      if (prepacked && i == kernel.prepacking->replaces)
+    for (int64_t i = 0; i < kernel->phase_count; ++i) {
+      if (prepacked && i == kernel->prepacking->replaces)
         continue;
-      phase = &kernel.phases[i];
+      phase = &kernel->phases[i];
       tasks(node.constantExtents ? entry.taskCounts[node.taskBegin + static_cast<uint32_t>(i)]
                                  : phase->tasks(phaseExtents));
     }

@@ -153,6 +153,7 @@ public:
     void *places[] = {memory[0].data(), memory[1].data(), nullptr, panels.get()};
     kiln_status status{};
     int64_t tasks = code()->phase.tasks(kernel_.extentValues.data());
+    kiln_cpu_begin_phase(&kernel, worker.get());
     code()->phase.run(places, kernel_.extentValues.data(), arena_.data(), worker.get(), &status, 0, tasks);
     const uint8_t *end = panels.get() + code()->bytes;
     return tasks > 0 && *panels != 0xee && std::all_of(end, end + margin, [](uint8_t byte) { return byte == 0xee; });

@@ -42,6 +42,51 @@ TEST(Convolution, TasksOfOneSize) {
   }
 }
 
+/// The product of [m, k] and [k, n], each summed along one of its axes.
+void addProduct(TestKernel &k, const Ints &extents, int64_t left, int64_t right) {
+  int64_t m = extents[0], n = extents[1], depth = extents[2];
+  uint32_t l = k.input(KILN_F32, fixed(left == 0 ? Ints{depth, m} : Ints{m, depth}));
+  uint32_t r = k.input(KILN_F32, fixed(right == 0 ? Ints{depth, n} : Ints{n, depth}));
+  k.output(k.op(
+      "dot_general", {l, r}, KILN_F32, fixed({m, n}),
+      {ints("lhs_batch", {}), ints("rhs_batch", {}), ints("lhs_contract", {left}), ints("rhs_contract", {right})}));
+}
+
+/// Threads begin with neighbouring tasks: two and four of them with as much each as columns allow.
+TEST(Dot, NeighboursTakeOneShare) {
+  struct Row {
+    Ints extents;
+    int64_t left, right;
+    double two, four;
+  };
+  for (const Row &row : {Row{{128, 784, 32}, 0, 0, 1.07, 1.15}, Row{{32, 128, 784}, 1, 1, 1.04, 1.15},
+                         Row{{32, 1024, 256}, 1, 0, 1.01, 1.01}, Row{{256, 1024, 2048}, 0, 0, 1.05, 1.05}}) {
+    SCOPED_TRACE(testing::PrintToString(row.extents));
+    TestKernel k("k0", "contract");
+    addProduct(k, row.extents, row.left, row.right);
+    std::vector<std::vector<int64_t>> phases = writtenByTasks(k, "x86-64-v4:l2=1M");
+    ASSERT_FALSE(phases.empty());
+    const std::vector<int64_t> &tasks = phases.back();
+    for (auto [threads, most] : {std::pair(2, row.two), std::pair(4, row.four)}) {
+      int64_t largest = 0, count = static_cast<int64_t>(tasks.size());
+      auto begin = [&](int64_t thread) { return tasks.begin() + (thread * count + threads - 1) / threads; };
+      for (int64_t thread = 0; thread < threads; ++thread)
+        largest = std::max(largest, std::accumulate(begin(thread), begin(thread + 1), int64_t{0}));
+      double mean = 4.0 * static_cast<double>(row.extents[0] * row.extents[1]) / threads; // bytes
+      EXPECT_LE(static_cast<double>(largest) / mean, most) << threads << ": " << testing::PrintToString(tasks);
+    }
+  }
+}
+
+/// What all tasks multiply by is packed with a worker's first ones alone: later ones do not look at it again.
+TEST(Dot, RowsArePackedOnceAWorker) {
+  TestKernel k("k0", "contract");
+  addProduct(k, {32, 1024, 256}, 1, 0);
+  auto [kept, lost] = withInputLostBehindFirstTask(k, "x86-64-v4:l2=1M");
+  EXPECT_FALSE(kept.empty());
+  EXPECT_EQ(kept, lost);
+}
+
 /// What takes less than a fork is one task; more is shared out.
 TEST(Dot, SmallOnesStayOnOneThread) {
   for (const std::string cpu : {"x86-64-v3:l2=1M", "x86-64-v4:l2=1M"})
@@ -52,11 +97,7 @@ TEST(Dot, SmallOnesStayOnOneThread) {
           SCOPED_TRACE(cpu + ": " + testing::PrintToString(extents) + ", summed along " + std::to_string(left) +
                        " and " + std::to_string(right));
           TestKernel k("k0", "contract");
-          uint32_t l = k.input(KILN_F32, fixed(left == 0 ? Ints{depth, m} : Ints{m, depth}));
-          uint32_t r = k.input(KILN_F32, fixed(right == 0 ? Ints{depth, n} : Ints{n, depth}));
-          k.output(k.op("dot_general", {l, r}, KILN_F32, fixed({m, n}),
-                        {ints("lhs_batch", {}), ints("rhs_batch", {}), ints("lhs_contract", {left}),
-                         ints("rhs_contract", {right})}));
+          addProduct(k, extents, left, right);
           std::vector<std::vector<int64_t>> written = writtenByTasks(k, cpu);
           ASSERT_FALSE(written.empty());
           bool small = m * n * depth < 1 << 20;

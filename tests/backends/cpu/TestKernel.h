@@ -146,4 +146,9 @@ void check(TestKernel &kernel, const std::vector<Tensor> &inputs, double toleran
 /// writes. Fails the running test where the kernel does not compile.
 std::vector<std::vector<int64_t>> writtenByTasks(TestKernel &kernel, const std::string &cpu);
 
+/// The first output of a kernel of one phase, of inputs of small numbers, its tasks run one by one by one worker; and
+/// the same where the first input is lost behind the first task.
+std::pair<conformance::Bytes, conformance::Bytes> withInputLostBehindFirstTask(TestKernel &kernel,
+                                                                               const std::string &cpu);
+
 } // namespace kiln::test

@@ -135,6 +135,7 @@ static std::vector<conformance::Bytes> runWatched(const Launches &launches, cons
   kiln_status status{};
   for (int64_t p = 0; p < code.phase_count; ++p) {
     int64_t tasks = code.phases[p].tasks(kernel.extentValues.data());
+    kiln_cpu_begin_phase(&code, worker.data);
     for (int64_t task = 0; task < tasks; ++task)
       code.phases[p].run(places.data(), kernel.extentValues.data(), scratch.data, worker.data, &status, task, task + 1);
   }
@@ -164,6 +165,7 @@ std::vector<std::vector<int64_t>> writtenByTasks(TestKernel &kernel, const std::
   std::vector<std::vector<int64_t>> written;
   for (int64_t p = 0; p < code.phase_count; ++p) {
     std::vector<int64_t> &ofPhase = written.emplace_back();
+    kiln_cpu_begin_phase(&code, worker.data);
     for (int64_t task = 0, tasks = code.phases[p].tasks(kernel.extentValues.data()); task < tasks; ++task) {
       conformance::Bytes &result = memory.back(); // of zeros alone come zeros
       std::fill(result.begin(), result.end(), uint8_t{0xff});
@@ -172,6 +174,46 @@ std::vector<std::vector<int64_t>> writtenByTasks(TestKernel &kernel, const std::
     }
   }
   return written;
+}
+
+std::pair<conformance::Bytes, conformance::Bytes> withInputLostBehindFirstTask(TestKernel &kernel,
+                                                                               const std::string &cpu) {
+  Launches launches(cpuBackend(), linkObjects, cpuTarget(cpu));
+  std::string error;
+  if (!compiled(launches, kernel, error)) {
+    ADD_FAILURE() << error;
+    return {};
+  }
+  const kiln_cpu_kernel &code = static_cast<const kiln_cpu_artifact *>(launches.artifact().data())->kernels[0];
+  EXPECT_EQ(code.phase_count, 1);
+  int64_t tasks = code.phases[0].tasks(kernel.extentValues.data());
+  EXPECT_GT(tasks, 1);
+  auto run = [&](bool lost) {
+    std::vector<conformance::Bytes> memory;
+    std::vector<void *> places;
+    std::vector<uint32_t> values = kernel.inputs();
+    values.push_back(kernel.outputs()[0]);
+    for (uint32_t value : values) {
+      conformance::Bytes &bytes = memory.emplace_back(Tensor::make(kernel.dtype(value), kernel.shapeOf(value)).bytes());
+      for (size_t i = 0; i + sizeof(float) <= bytes.size(); i += sizeof(float)) {
+        auto number = static_cast<float>(i / sizeof(float) % 13) - 6.0f;
+        std::memcpy(&bytes[i], &number, sizeof number);
+      }
+    }
+    for (conformance::Bytes &bytes : memory)
+      places.push_back(bytes.data());
+    places.push_back(nullptr); // nothing is prepacked
+    Watched scratch(launches.scratchBytes(0)), worker(code.worker_scratch_bytes);
+    kiln_status status{};
+    kiln_cpu_begin_phase(&code, worker.data);
+    for (int64_t task = 0; task < tasks; ++task) {
+      code.phases[0].run(places.data(), kernel.extentValues.data(), scratch.data, worker.data, &status, task, task + 1);
+      if (lost)
+        std::fill(memory.front().begin(), memory.front().end(), uint8_t{0xff});
+    }
+    return memory.back();
+  };
+  return {run(false), run(true)};
 }
 
 void check(TestKernel &kernel, const std::vector<Tensor> &inputs, double tolerance, const RunOptions &options) {

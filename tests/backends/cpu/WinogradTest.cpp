@@ -10,13 +10,22 @@ using namespace kiln::test;
 
 namespace {
 
-/// Phases of the kernel on a processor: the definition's sums have one or two.
-int64_t phasesOf(TestKernel &kernel, const RunOptions &options) {
+/// A kernel's number of phases, and the bytes that each worker has.
+std::pair<int64_t, int64_t> formOf(TestKernel &kernel, const RunOptions &options) {
   Launches launches(cpuBackend(), linkObjects, cpuTarget(options.cpu, options.math));
   std::string error;
   EXPECT_TRUE(launches.claim(kernel, error) && launches.compile(error)) << error;
   const auto *artifact = static_cast<const kiln_cpu_artifact *>(launches.artifact().data());
-  return artifact ? artifact->kernels[0].phase_count : 0;
+  if (!artifact)
+    return {0, 0};
+  return {artifact->kernels[0].phase_count, artifact->kernels[0].worker_scratch_bytes};
+}
+
+/// Whether the kernel is not what it is where sums are the definition's.
+bool isByTiles(TestKernel &kernel, RunOptions options) {
+  auto form = formOf(kernel, options);
+  options.math = "";
+  return form.first == 3 && form != formOf(kernel, options);
 }
 
 class Winograd : public testing::TestWithParam<const char *> {
@@ -30,7 +39,7 @@ protected:
     TestKernel k("k0", "contract");
     uint32_t x = k.input(KILN_F32, fixed(input)), f = k.input(KILN_F32, fixed(filter));
     k.output(addConvolution(k, x, f, KILN_F32, fixed(resultOf(input, filter, w)), w));
-    EXPECT_EQ(phasesOf(k, options), 3) << "not by tiles";
+    EXPECT_TRUE(isByTiles(k, options));
     kiln::test::check(k, {randomTensor(KILN_F32, input, -1, 1, 1), randomTensor(KILN_F32, filter, -0.25, 0.25, 2)},
                       2e-5, options);
   }
@@ -62,7 +71,7 @@ TEST_P(Winograd, WithWhatStandsBeforeAndBehind) {
     uint32_t sum = addConvolution(k, k.op("abs", {x}), f, KILN_F32, fixed(dims), plane(1, 1));
     uint32_t scaled = k.op("mul", {sum, k.op("broadcast", {scale}, KILN_F32, fixed(dims), {ints("axes", {1})})});
     k.output(k.op("max", {k.op("add", {scaled, other}), k.op("neg", {other})}), 3);
-    EXPECT_EQ(phasesOf(k, options), 3) << "not by tiles";
+    EXPECT_TRUE(isByTiles(k, options));
     options.inPlace = true;
     kiln::test::check(k,
                       {randomTensor(KILN_F32, image, -1, 1, 1), randomTensor(KILN_F32, filter, -0.25, 0.25, 2),
@@ -77,7 +86,7 @@ TEST_P(Winograd, DynamicBatch) {
   uint32_t x = k.input(KILN_F32, {n, 32, 20, 21}), f = k.input(KILN_F32, {33, 32, 3, 3});
   k.output(addConvolution(k, x, f, KILN_F32, {n, 33, 20, 21}, plane(1, 1)));
   k.bindExtents({3});
-  EXPECT_EQ(phasesOf(k, options), 3) << "not by tiles";
+  EXPECT_TRUE(isByTiles(k, options));
   for (int64_t count : {0, 1, 3}) {
     k.bindExtents({count});
     kiln::test::check(
@@ -89,20 +98,20 @@ TEST_P(Winograd, DynamicBatch) {
 
 /// What they are not for: other windows, strides, groups, types; and what --math strict asks for.
 TEST_P(Winograd, OnlyWhereAskedFor) {
-  auto phases = [&](const Ints &filter, const Window &w, const char *math, kiln_dtype type = KILN_F32) {
+  auto form = [&](const Ints &filter, const Window &w, const char *math, kiln_dtype type = KILN_F32) {
     Ints input{1, 40, 28, 28};
     TestKernel k("k0", "contract");
     uint32_t x = k.input(type, fixed(input)), f = k.input(type, fixed(filter));
     k.output(addConvolution(k, x, f, type, fixed(resultOf(input, filter, w)), w));
     RunOptions asked = options;
     asked.math = math;
-    return phasesOf(k, asked);
+    return formOf(k, asked);
   };
-  EXPECT_EQ(phases({64, 40, 3, 3}, plane(1, 1), "fast"), 3);
-  for (const char *math : {"", "strict"})
-    EXPECT_LT(phases({64, 40, 3, 3}, plane(1, 1), math), 3);
+  EXPECT_EQ(form({64, 40, 3, 3}, plane(1, 1), "fast").first, 3);
+  EXPECT_NE(form({64, 40, 3, 3}, plane(1, 1), "fast"), form({64, 40, 3, 3}, plane(1, 1), ""));
+  EXPECT_EQ(form({64, 40, 3, 3}, plane(1, 1), "strict"), form({64, 40, 3, 3}, plane(1, 1), ""));
   auto same = [&](const Ints &filter, const Window &w, kiln_dtype type = KILN_F32) {
-    EXPECT_EQ(phases(filter, w, "fast", type), phases(filter, w, "", type)) << testing::PrintToString(filter);
+    EXPECT_EQ(form(filter, w, "fast", type), form(filter, w, "", type)) << testing::PrintToString(filter);
   };
   same({64, 40, 3, 3}, plane(2, 1));
   same({64, 40, 3, 3}, plane(1, 1, 1, 2));
