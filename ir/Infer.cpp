@@ -308,7 +308,8 @@ Inferred inferReduceWindow(ReduceKind kind, RankedTensorType operand, ArrayRef<i
       return failed("(C1) window " + Twine(window[axis]) + " and stride " + Twine(strides[axis]) + atAxis(axis) +
                     " must be positive");
     Dim slack = dims[axis] + Dim(low[axis] + high[axis] - window[axis]);
-    if (std::optional<int64_t> value = slack.constant(); value && *value < 0)
+    bool isEmpty = window[axis] == 1 && dims[axis].constant() == 0; // as an axis of no rows that has no windows
+    if (std::optional<int64_t> value = slack.constant(); value && *value < 0 && !isEmpty)
       return failed("(C3) the window " + Twine(window[axis]) + atAxis(axis) + " is larger than the padded dimension " +
                     (slack + Dim(window[axis])).str());
     dims[axis] = slack.floordiv(strides[axis]) + Dim(1);
