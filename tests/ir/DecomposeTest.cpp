@@ -156,5 +156,23 @@ TEST(Infer, SaysWhatDoesNotFit) {
   EXPECT_FALSE(isNonNegative(t - Dim(2)));
 }
 
+TEST(Infer, KnowsWhatQuotientsAndLargerOnesAreAtLeast) {
+  auto shown = [](const char *text) { return isNonNegative(Dim::parse(text).value()); };
+  EXPECT_TRUE(shown("max(0, T-3)"));
+  EXPECT_TRUE(shown("T-max(0, T-3)-1"));
+  EXPECT_TRUE(shown("T-floordiv(T, 2)"));
+  EXPECT_TRUE(shown("floordiv(T, 2)-max(0, floordiv(T, 2)-4)"));
+  EXPECT_TRUE(shown("2*floordiv(floordiv(T+1, 2)+1, 2)-floordiv(T+1, 2)"));
+  EXPECT_TRUE(shown("T-2*floordiv(T, 2)"));
+  EXPECT_TRUE(shown("B*max(0, T-3)"));
+  EXPECT_TRUE(shown("floordiv(N, 3)+1-floordiv(N+2, 3)"));
+  EXPECT_FALSE(shown("T-max(0, T+1)"));
+  EXPECT_FALSE(shown("T-max(3, T-1)"));
+  EXPECT_FALSE(shown("max(0, T-3)-1"));
+  EXPECT_FALSE(shown("2*floordiv(T, 2)-T"));
+  EXPECT_FALSE(shown("T-2*floordiv(T, 2)-1"));
+  EXPECT_FALSE(shown("floordiv(T, 2)-1"));
+}
+
 } // namespace
 } // namespace kiln
