@@ -130,8 +130,8 @@ static std::optional<Split> splitAt(const std::string &text, const Atom &atom) {
   return Split{rest, factor, isAdded};
 }
 
-/// One atom after the other is replaced by what it is at least or, with a minus in front, at most: of n * floordiv(a, n)
-/// that is a - (n - 1) and a, of max(a, b) either of them and both. `left`: how many more expressions are looked at.
+/// One atom after the other is replaced by what it is at least or, with a minus in front, at most: of n * floordiv(a,
+/// n) that is a - (n - 1) and a, of max(a, b) either of them and both. `left`: how many more expressions are looked at.
 static bool isShown(const Dim &dim, int &left) {
   if (hasNoMinus(dim))
     return true;
@@ -151,8 +151,7 @@ static bool isShown(const Dim &dim, int &left) {
         return true;
       if (first != split->isAdded && with(split->rest, atom.second))
         return true;
-    } else if (with(split->rest * atom.second,
-                    split->isAdded ? atom.first - atom.second + Dim(1) : atom.first)) {
+    } else if (with(split->rest * atom.second, split->isAdded ? atom.first - atom.second + Dim(1) : atom.first)) {
       return true;
     }
   }

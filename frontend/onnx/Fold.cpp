@@ -1,6 +1,6 @@
 // What is computed when the model is read: small integers, the arithmetic of shapes above all, with dimensions as
 // names.
-#include "frontend/onnx/Ops.h"
+#include "frontend/onnx/Folding.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,34 +8,14 @@
 
 namespace kiln::onnx {
 
-namespace {
-using Elements = std::vector<Element>;
-
-/// Thrown where an element cannot be told: the op is then written instead.
-struct Unknown {};
-
-/// The inputs of a node whose elements are all known.
-struct Known {
-  Call &call;
-  std::vector<Value *> in;
-
-  const Elements &at(size_t index) const {
-    if (index >= in.size() || !in[index] || !in[index]->known)
-      throw Unknown();
-    return *in[index]->known;
-  }
-  bool isFloating() const { return isFloat(in[0]->dtype); }
-};
-} // namespace
-
-static double numberOf(const Element &element) {
+double numberOf(const Element &element) {
   std::optional<double> number = element.constant();
   if (!number)
     throw Unknown();
   return *number;
 }
 
-static int64_t wholeOf(const Element &element) {
+int64_t wholeOf(const Element &element) {
   std::optional<int64_t> number = element.isDim ? element.dim.constant() : std::nullopt;
   if (!number)
     throw Unknown();
@@ -55,7 +35,7 @@ static Element rounded(double number, kiln_dtype dtype) {
 
 static std::optional<int64_t> count(const std::vector<Dim> &shape) { return product(shape).constant(); }
 
-static std::vector<int64_t> numbers(const std::vector<Dim> &shape) {
+std::vector<int64_t> numbers(const std::vector<Dim> &shape) {
   std::vector<int64_t> out;
   for (const Dim &dim : shape) {
     if (!dim.constant())
@@ -65,40 +45,21 @@ static std::vector<int64_t> numbers(const std::vector<Dim> &shape) {
   return out;
 }
 
-static std::vector<int64_t> strides(const std::vector<int64_t> &shape) {
+std::vector<int64_t> strides(const std::vector<int64_t> &shape) {
   std::vector<int64_t> out(shape.size(), 1);
   for (size_t i = shape.size(); i-- > 1;)
     out[i - 1] = out[i] * shape[i];
   return out;
 }
 
-/// Calls `visit` with each position of a shape, in order. What is large is not computed here: a small file may ask for
-/// any size.
-template <typename Visit> static void eachPosition(const std::vector<int64_t> &shape, Visit visit) {
-  int64_t total = 1;
-  for (int64_t n : shape)
-    if (__builtin_mul_overflow(total, n, &total) || total > 4 * kMostKnown)
-      throw Unknown();
-  std::vector<int64_t> at(shape.size(), 0);
-  for (int64_t i = 0; i < total; ++i) {
-    visit(at);
-    for (size_t d = shape.size(); d-- > 0;) {
-      if (++at[d] < shape[d])
-        break;
-      at[d] = 0;
-    }
-  }
-}
-
-static int64_t linear(const std::vector<int64_t> &at, const std::vector<int64_t> &strides) {
+int64_t linear(const std::vector<int64_t> &at, const std::vector<int64_t> &strides) {
   int64_t out = 0;
   for (size_t i = 0; i < at.size(); ++i)
     out += at[i] * strides[i];
   return out;
 }
 
-/// Where an element of a broadcast operand stands.
-static int64_t broadcastAt(const std::vector<int64_t> &at, const std::vector<int64_t> &shape) {
+int64_t broadcastAt(const std::vector<int64_t> &at, const std::vector<int64_t> &shape) {
   std::vector<int64_t> steps = strides(shape);
   int64_t out = 0;
   size_t offset = at.size() - shape.size();
@@ -109,11 +70,46 @@ static int64_t broadcastAt(const std::vector<int64_t> &at, const std::vector<int
 
 //===-- One element ----------------------------------------------------------------------------------------------===//
 
+/// A float as a dimension over a whole number: of a number only where it is one exactly, as 1.5 is.
+static std::optional<std::pair<Dim, int64_t>> asRatio(const Element &element) {
+  if (element.isDim || element.divisor > 1)
+    return std::pair(element.dim, element.divisor);
+  for (int64_t divisor = 1; divisor <= 1024; divisor *= 2)
+    if (double whole = element.number * static_cast<double>(divisor);
+        std::abs(whole) < 1e9 && whole == std::floor(whole))
+      return std::pair(Dim(static_cast<int64_t>(whole)), divisor);
+  return std::nullopt;
+}
+
+/// Sums, products and quotients of floats in which a dimension is open, f32 ones as exporters compute sizes in.
+static std::optional<Element> ofRatios(Known &k, const std::string &op, const Element &a, const Element &b) {
+  auto x = asRatio(a), y = asRatio(b);
+  if (!x || !y || k.in[0]->dtype != KILN_F32 || (a.constant() && b.constant()))
+    return std::nullopt;
+  auto [p, q] = *x;
+  auto [r, s] = *y;
+  if (op == "Div") { // by a number above 0
+    std::optional<int64_t> number = r.constant();
+    if (!number || *number < 1)
+      return std::nullopt;
+    r = Dim(s), s = *number;
+  }
+  if (q * s > (1 << 20))
+    return std::nullopt;
+  if (op == "Mul" || op == "Div")
+    return Element::ratio(p * r, q * s);
+  if (op == "Add" || op == "Sub")
+    return Element::ratio(op == "Add" ? p * Dim(s) + r * Dim(q) : p * Dim(s) - r * Dim(q), q * s);
+  return std::nullopt;
+}
+
 static Element quotient(Known &k, const Element &a, const Element &b) {
   if (k.isFloating()) {
     if (a.isDim && b.isDim)
       if (std::optional<Dim> exact = b.dim == Dim(0) ? std::nullopt : a.dim.exactDiv(b.dim))
         return *exact;
+    if (std::optional<Element> ratio = ofRatios(k, "Div", a, b))
+      return *ratio;
     return rounded(numberOf(a) / numberOf(b), k.in[0]->dtype);
   }
   if (a.dim.constant() && b.dim.constant()) {
@@ -129,6 +125,19 @@ static Element quotient(Known &k, const Element &a, const Element &b) {
   if (divisor && *divisor > 0 && k.call.importer.isNonNegative(a.dim))
     return a.dim.floordiv(*divisor);
   throw Unknown();
+}
+
+/// An integer that its dtype has; what wraps around is computed by the program.
+static Element inRange(Element element, kiln_dtype dtype) {
+  std::optional<int64_t> number = element.isDim && !isFloat(dtype) ? element.dim.constant() : std::nullopt;
+  if (!number)
+    return element;
+  int64_t bits = static_cast<int64_t>(dtypeSize(dtype)) * 8 - 1;
+  bool isUnsigned = dtype == KILN_U8 || dtype == KILN_U32;
+  int64_t most = dtype == KILN_I64 ? INT64_MAX : (int64_t{1} << (isUnsigned ? bits + 1 : bits)) - 1;
+  if (*number > most || *number < (isUnsigned ? 0 : -most - 1))
+    throw Unknown();
+  return element;
 }
 
 static Element arithmetic(Known &k, const std::string &op, const Element &a, const Element &b) {
@@ -153,6 +162,8 @@ static Element arithmetic(Known &k, const std::string &op, const Element &a, con
       throw Unknown();
     return a.dim - a.dim.floordiv(*n) * Dim(*n);
   }
+  if (std::optional<Element> ratio = ofRatios(k, op, a, b))
+    return *ratio;
   double x = numberOf(a), y = numberOf(b);
   double out = op == "Add"   ? x + y
                : op == "Sub" ? x - y
@@ -202,6 +213,11 @@ static Element compared(Known &k, const std::string &op, const Element &a, const
 
 static Element single(Known &k, const std::string &op, const Element &x) {
   kiln_dtype dtype = k.in[0]->dtype;
+  if (x.divisor > 1) // rounded, and exact in f32 for dimensions of up to 2^23
+    return op == "Floor"  ? Element(x.dim.floordiv(x.divisor))
+           : op == "Ceil" ? Element((x.dim + Dim(x.divisor - 1)).floordiv(x.divisor))
+           : op == "Neg"  ? Element::ratio(Dim(0) - x.dim, x.divisor)
+                          : throw Unknown();
   if (op == "Neg")
     return x.isDim ? Element(Dim(0) - x.dim) : Element(-x.number);
   if (op == "Not")
@@ -227,7 +243,12 @@ static Element single(Known &k, const std::string &op, const Element &x) {
   return rounded(out, dtype);
 }
 
-static Element castTo(const Element &x, kiln_dtype from, kiln_dtype to) {
+static Element castTo(Known &k, const Element &x, kiln_dtype to) {
+  if (x.divisor > 1) { // towards 0
+    if ((to != KILN_I32 && to != KILN_I64) || !k.call.importer.isNonNegative(x.dim))
+      throw Unknown();
+    return x.dim.floordiv(x.divisor);
+  }
   if (to == KILN_BOOL) {
     if (x.isDim && !x.dim.constant())
       throw Unknown();
@@ -244,13 +265,14 @@ static Element castTo(const Element &x, kiln_dtype from, kiln_dtype to) {
   }
   if (!(std::abs(x.number) < 2e9) || (to != KILN_I32 && to != KILN_I64))
     throw Unknown();
-  (void)from;
   return Dim(static_cast<int64_t>(x.number));
 }
 
 //===-- Whole tensors --------------------------------------------------------------------------------------------===//
 
 static void elementwise(Known &k, const std::string &op, bool comparison) {
+  if (op == "Mod")
+    k.call.integer("fmod", 0); // asked for also where there is no element
   std::vector<int64_t> shape;
   std::vector<Dim> dims = k.in[0]->shape;
   for (size_t i = 1; i < k.in.size(); ++i)
@@ -260,10 +282,10 @@ static void elementwise(Known &k, const std::string &op, bool comparison) {
   eachPosition(shape, [&](const std::vector<int64_t> &at) {
     Element value = k.at(0)[broadcastAt(at, numbers(k.in[0]->shape))];
     if (k.in.size() == 1)
-      value = single(k, op, value);
+      value = inRange(single(k, op, value), k.in[0]->dtype);
     for (size_t i = 1; i < k.in.size(); ++i) {
       const Element &other = k.at(i)[broadcastAt(at, numbers(k.in[i]->shape))];
-      value = comparison ? compared(k, op, value, other) : arithmetic(k, op, value, other);
+      value = comparison ? compared(k, op, value, other) : inRange(arithmetic(k, op, value, other), k.in[0]->dtype);
     }
     out.push_back(value);
   });
@@ -424,8 +446,9 @@ static void reduced(Known &k, bool product) {
   if (k.in[0]->rank() > 1 || (k.isFloating()))
     throw Unknown();
   bool keep = k.call.integer("keepdims", 1) != 0;
-  k.call.integer("noop_with_empty_axes", 0);
-  k.call.axes("axes", 1, product ? 18 : 13, 1, {});
+  bool isNothing = k.call.integer("noop_with_empty_axes", 0) != 0;
+  if (k.call.axes("axes", 1, product ? 18 : 13, 1, {}).empty() && isNothing)
+    return k.call.alias(0, *k.in[0]);
   Dim out(product ? 1 : 0);
   for (const Element &element : k.at(0))
     out = product ? out * element.dim : out + element.dim;
@@ -471,10 +494,10 @@ static bool fold(Known &k, const std::string &op) {
     k.call.integer("saturate", 1);
     Elements out;
     for (const Element &element : k.at(0))
-      out.push_back(castTo(element, k.in[0]->dtype, *to));
+      out.push_back(castTo(k, element, *to));
     k.call.know(0, *to, k.in[0]->shape, std::move(out));
   } else
-    return false;
+    return foldPlaces(k, op);
   return true;
 }
 

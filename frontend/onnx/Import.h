@@ -17,6 +17,7 @@ struct ImportOptions {
   bool train = false;       ///< the text is to be trained: with a recipe, batch norms and dropout as in training
   std::string weights = {}; ///< with `train`: the file of the weights, as the recipe calls it
   bool flat = false;        ///< repeated statements stay as they are, and become no modules
+  std::map<std::string, int64_t> least = {}; ///< lower bounds of dimensions: `f32[T >= 3]`
 };
 
 /// What came of a model.

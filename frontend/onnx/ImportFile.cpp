@@ -1,3 +1,4 @@
+// A model's file read and imported, with the bounds that its nodes imply; where modules make no text, written out flat.
 #include "frontend/onnx/ImportFile.h"
 
 #include "frontend/onnx/Importer.h"
@@ -28,6 +29,23 @@ static Imported importBounded(const Model &model, const ImportOptions &given) {
     try {
       return Importer(model, options).run();
     } catch (const ImpliedBound &implied) {
+      if (implied.least > 0) {
+        if (auto bound = given.bounds.find(implied.dim); bound != given.bounds.end() && bound->second < implied.least) {
+          Imported refused;
+          refused.problems = {"the model wants at least " + std::to_string(implied.least) + " of the dimension " +
+                              implied.dim + " (what it picks has to be there): --bound " + implied.dim + "=" +
+                              std::to_string(bound->second) + " is less"};
+          return refused;
+        }
+        if (int64_t &least = options.least[implied.dim]; least < implied.least) {
+          least = implied.least;
+          continue;
+        }
+        Imported refused;
+        refused.problems = {"it is not shown that the dimension " + implied.dim + " is at least " +
+                            std::to_string(implied.least)};
+        return refused;
+      }
       auto wanted = given.bounds.find(implied.dim);
       if (wanted != given.bounds.end()) {
         Imported refused;

@@ -104,9 +104,12 @@ Value Importer::inputValue(const ValueInfo &input, std::string &typeText) {
     auto bound = options_.bounds.find(name);
     bool isNew = size < 0 && dim == Dim::symbol(name) && bound != options_.bounds.end() && bounded_.insert(name).second;
     // Said once, where the dimension stands first.
-    auto least = size < 0 ? model_.least.find(input.shape[axis].name) : model_.least.end();
-    bool isLeast = least != model_.least.end() && dim == Dim::symbol(name) && least_.insert(name).second;
-    std::string low = isLeast ? std::to_string(least->second) : "";
+    auto noted = size < 0 ? model_.least.find(input.shape[axis].name) : model_.least.end();
+    int64_t least = noted == model_.least.end() ? 1 : noted->second;
+    if (auto implied = options_.least.find(name); implied != options_.least.end())
+      least = std::max(least, implied->second);
+    bool isLeast = size < 0 && least > 1 && dim == Dim::symbol(name) && least_.insert(name).second;
+    std::string low = isLeast ? std::to_string(least) : "";
     typeText += !isLeast ? dimText(dim) : isNew ? low + " <= " + dimText(dim) : dimText(dim) + " >= " + low;
     typeText += isNew ? " <= " + std::to_string(bound->second) : "";
   }
@@ -255,6 +258,18 @@ Value Importer::typeOf(const std::string &name) {
   value.dtype = *dtypeFromName(type->dtype);
   value.shape = type->dims;
   return value;
+}
+
+void Importer::needNonNegative(const Dim &dim, int64_t most) {
+  std::vector<std::string> symbols = dim.symbols();
+  if (symbols.size() != 1 || isNonNegative(dim))
+    return;
+  Dim rest = dim.substitute({{symbols[0], Dim(0)}}), factor = dim.substitute({{symbols[0], Dim(1)}}) - rest;
+  std::optional<int64_t> number = rest.constant(), times = factor.constant();
+  if (!number || !times || *times < 1 || dim != rest + factor * Dim::symbol(symbols[0]))
+    return;
+  if (int64_t least = (-*number + *times - 1) / *times; least > 1 && least <= most)
+    throw ImpliedBound{symbols[0], 0, least};
 }
 
 std::optional<bool> Importer::lessOrEqual(const Dim &a, const Dim &b) {

@@ -17,10 +17,11 @@ struct Refusal {
 };
 [[noreturn]] void refuse(std::string why);
 
-/// A node that has a dimension be at most so much, which nobody has said: the model is read again with it as a bound.
+/// A node that has a dimension be at most (or at least) so much, which nobody has said: the model is read again with it
+/// as a bound.
 struct ImpliedBound {
   std::string dim;
-  int64_t most;
+  int64_t most = 0, least = 0;
 };
 
 class Importer;
@@ -157,6 +158,8 @@ public:
   /// Is it shown to be 0 or more?
   bool isNonNegative(const Dim &dim) { return draft_->isNonNegative(dim); }
   std::optional<bool> lessOrEqual(const Dim &a, const Dim &b);
+  /// Has it be 0 or more where that takes one dimension to be so large, at most `most`.
+  void needNonNegative(const Dim &dim, int64_t most = 1 << 20);
   /// Does a node of the file, or its result, use this name?
   bool isRead(const std::string &name);
   /// Is the text to be trained?

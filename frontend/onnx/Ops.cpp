@@ -40,7 +40,16 @@ void writeOp(const Op &op, Call &call) {
     out += operands[number];
     c += 2;
   }
-  call.set(0, out);
+  // ONNX's functions of one operand keep its type, also where ours compute in a wider one.
+  Value &x = call.in(0);
+  bool keeps = operands.size() == 1 && x.dtype != KILN_F32 && x.dtype != KILN_BOOL &&
+               !std::string_view(op.name).starts_with("Is");
+  if (!keeps || !call.wants(0))
+    return call.set(0, out);
+  Value result = call.typed(call.let(call.node.outputs[0], out));
+  if (result.dtype == x.dtype)
+    return call.alias(0, result);
+  call.set(0, result.text + ".to(" + dtypeName(x.dtype) + ")");
 }
 
 std::string opsTable() {

@@ -315,16 +315,11 @@ static void loop(Call &call) {
                                   step, std::move(stacked), stacks ? *steps.most : Dim(0)));
 }
 
-/// Does it count down? All of its inputs and outputs have to go the same way.
-static bool goesBackwards(Call &call, size_t scanned, size_t stacked) {
-  std::vector<int64_t> all = call.integers("scan_input_directions"), out = call.integers("scan_output_directions");
-  all.resize(scanned, 0);
-  out.resize(stacked, 0);
-  all.insert(all.end(), out.begin(), out.end());
-  size_t back = static_cast<size_t>(std::count(all.begin(), all.end(), 1));
-  if (back != 0 && back != all.size())
-    refuse("it goes forwards through some of its inputs and outputs and backwards through others");
-  return back != 0;
+/// A list of so many numbers, 0 where nothing is said.
+static std::vector<int64_t> numbersOf(Call &call, const char *name, size_t count) {
+  std::vector<int64_t> out = call.integers(name);
+  out.resize(count, 0);
+  return out;
 }
 
 /// A loop through sources: its results, carried ones first; none where its body cannot be imported.
@@ -391,25 +386,49 @@ static void scan(Call &call) {
   if (call.opset < 9)
     return scanOfRows(call, body);
   int64_t scanned = call.integer("num_scan_inputs", 0);
-  for (const char *name : {"scan_input_axes", "scan_output_axes"})
-    for (int64_t number : call.integers(name))
-      if (number != 0)
-        refuse("its '" + std::string(name) + "' is not 0");
   size_t carried =
       call.inputs() - static_cast<size_t>(std::clamp<int64_t>(scanned, 0, static_cast<int64_t>(call.inputs())));
   if (scanned < 1 || carried + static_cast<size_t>(scanned) != call.inputs())
     refuse("its num_scan_inputs is " + std::to_string(scanned) + " of " + std::to_string(call.inputs()) + " inputs");
-  size_t stacked = call.node.outputs.size() - std::min(carried, call.node.outputs.size());
-  bool reversed = goesBackwards(call, static_cast<size_t>(scanned), stacked);
+  size_t count = static_cast<size_t>(scanned),
+         stacked = call.node.outputs.size() - std::min(carried, call.node.outputs.size());
+  std::vector<int64_t> in = numbersOf(call, "scan_input_directions", count),
+                       out = numbersOf(call, "scan_output_directions", stacked),
+                       from = numbersOf(call, "scan_input_axes", count),
+                       to = numbersOf(call, "scan_output_axes", stacked);
+  // Backwards where all go so; else what does is turned round.
+  bool reversed = std::count(in.begin(), in.end(), 1) + std::count(out.begin(), out.end(), 1) ==
+                  static_cast<int64_t>(count + stacked);
   std::vector<Value> first;
   for (size_t i = 0; i < carried; ++i)
     first.push_back(call.in(i));
   std::vector<std::string> sources;
-  for (size_t i = carried; i < call.inputs(); ++i)
-    sources.push_back(call.tensor(i));
-  if (call.in(carried).rank() < 1)
-    refuse("what it goes through has no axes");
-  giveAll(call, goneThrough(call, body, std::move(first), sources, call.in(carried).shape[0], reversed));
+  Dim steps;
+  for (size_t i = 0; i < count; ++i) {
+    Value x = call.in(carried + i);
+    if (x.rank() < 1)
+      refuse("what it goes through has no axes");
+    int64_t axis = call.axis(from[i], x.rank());
+    std::string source = call.tensor(carried + i);
+    if (axis != 0)
+      source = call.let("source", "moved(" + source + ", " + std::to_string(axis) + ", 0)");
+    if (!reversed && in[i] != 0)
+      source = call.let("source", "reverse(" + source + ", 0)");
+    sources.push_back(source);
+    if (i == 0)
+      steps = x.shape[axis];
+  }
+  std::vector<Value> results = goneThrough(call, body, std::move(first), sources, steps, reversed);
+  for (size_t i = 0; i < results.size(); ++i) {
+    std::string text = results[i].text;
+    if (i >= carried && i - carried < stacked) {
+      if (!reversed && out[i - carried] != 0)
+        text = "reverse(" + text + ", 0)";
+      if (int64_t axis = call.axis(to[i - carried], results[i].rank()); axis != 0)
+        text = "moved(" + text + ", 0, " + std::to_string(axis) + ")";
+    }
+    text == results[i].text ? call.alias(i, results[i]) : call.set(i, text);
+  }
 }
 
 std::vector<Op> controlOps() {
@@ -418,7 +437,7 @@ std::vector<Op> controlOps() {
       {"Loop", 7, "scan t in n carrying a along 0, or while", loop,
        "stacked values where nothing bounds the number of steps"},
       {"Scan", 8, "scan t in n carrying a along 0", scan,
-       "axes other than 0, both ways at once; of opset 8 a batch of more than 64 rows, lengths"},
+       "of opset 8 a batch of more than 64 rows, lengths, both ways at once"},
   };
 }
 

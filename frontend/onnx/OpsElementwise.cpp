@@ -1,9 +1,17 @@
 // Ops on each element: arithmetic, comparisons, activations, conversions.
 #include "frontend/onnx/Ops.h"
 
+#include <algorithm>
+#include <cctype>
 #include <cmath>
 
 namespace kiln::onnx {
+
+/// Is it a number (or True, or an expression of dimensions), no tensor's name?
+static bool isNumberText(const std::string &text) {
+  return text.empty() || text[0] == '(' || std::isdigit(static_cast<unsigned char>(text[0])) || text == "inf" ||
+         text == "nan" || text == "True" || text == "False";
+}
 
 static bool isInteger(kiln_dtype dtype) { return !isFloat(dtype) && dtype != KILN_BOOL; }
 
@@ -47,6 +55,8 @@ static std::function<void(Call &)> chain(const char *function, const char *op, b
     std::vector<std::string> xs = call.operands();
     if (xs.size() == 1)
       return call.alias(0, call.in(0));
+    if (isNumberText(xs[0]) && isNumberText(xs[1])) // two numbers have no type between them: a tensor goes first
+      std::iter_swap(xs.begin(), std::find_if_not(xs.begin(), xs.end(), isNumberText));
     std::string out = xs[0];
     for (size_t i = 1; i < xs.size(); ++i)
       out = *function ? std::string(function) + "(" + out + ", " + xs[i] + ")" : out + op + xs[i];
@@ -59,8 +69,9 @@ static void clip(Call &call) {
   if (call.opset < 11) {
     double least = call.number("min", -std::numeric_limits<float>::max());
     double most = call.number("max", std::numeric_limits<float>::max());
-    low = call.hasAttribute("min") ? numberText(least) : "";
-    high = call.hasAttribute("max") ? numberText(most) : "";
+    bool isWide = call.in(0).dtype == KILN_F32 || call.in(0).dtype == KILN_F64; // an infinity becomes the largest f32
+    low = isWide || call.hasAttribute("min") ? numberText(least) : "";
+    high = isWide || call.hasAttribute("max") ? numberText(most) : "";
   } else {
     low = call.has(1) ? call.setting(1, call.in(0).rank()) : "";
     high = call.has(2) ? call.setting(2, call.in(0).rank()) : "";
@@ -145,8 +156,9 @@ static void prelu(Call &call) {
 static void shrink(Call &call) {
   std::string lambda = numberText(call.number("lambd", 0.5)), bias = numberText(call.number("bias", 0)),
               x = call.tensor(0);
+  std::string to = isFloat(call.in(0).dtype) ? "" : std::string(".to(") + dtypeName(call.in(0).dtype) + ")";
   call.set(0, "where(" + x + " < -" + lambda + ", " + x + " + " + bias + ", where(" + x + " > " + lambda + ", " + x +
-                  " - " + bias + ", 0.0))");
+                  " - " + bias + ", 0.0))" + to);
 }
 
 static void isInf(Call &call) {

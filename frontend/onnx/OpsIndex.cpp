@@ -5,9 +5,17 @@
 
 namespace kiln::onnx {
 
+/// An axis has the element at this place, which may count from its end.
+static void needElement(Call &call, int64_t at, const Dim &extent) {
+  call.importer.needNonNegative(at < 0 ? extent + Dim(at) : extent - Dim(at + 1));
+}
+
 /// Indices as Kiln takes them: none negative. ONNX counts negative ones from the end.
 static std::string indices(Call &call, size_t input, const Dim &extent) {
   Value &value = call.in(input);
+  for (const Element &element : value.known ? *value.known : std::vector<Element>())
+    if (std::optional<double> at = element.constant())
+      needElement(call, static_cast<int64_t>(*at), extent);
   if (value.known && std::all_of(value.known->begin(), value.known->end(), [](const Element &element) {
         std::optional<double> number = element.constant();
         return number && *number >= 0;
@@ -26,6 +34,8 @@ std::string colons(int64_t count) {
 static void gather(Call &call) {
   Value x = call.in(0), at = call.in(1);
   int64_t axis = call.axis(call.integer("axis", 0), x.rank());
+  if (at.rank() == 0 && at.known && at.known->front().dim.constant())
+    needElement(call, *at.known->front().dim.constant(), x.shape[axis]);
   if (at.rank() == 0 && at.known)
     return call.set(0, call.tensor(0) + "[" + colons(axis) + dimText(at.known->front().dim) + "]");
   if (at.rank() == 0)
@@ -108,13 +118,23 @@ static std::string span(Call &call, Dim start, Dim end, int64_t step, const Dim 
   bool down = step < 0;
   int64_t by = std::abs(step);
   if (down) { // of the reversed axis: element i is element extent - 1 - i of this one
-    start = extent - Dim(1) - resolved(start, Dim(-1), extent - Dim(1));
+    start = extent - Dim(1) - resolved(start, extent == Dim(0) ? Dim(-1) : Dim(0), extent - Dim(1));
     end = extent - Dim(1) - resolved(end, Dim(-1), extent - Dim(1));
   } else {
     start = resolved(start, Dim(0), extent), end = resolved(end, Dim(0), extent);
   }
+  auto smaller = [](const Dim &a, const Dim &b) { return a + b - max(a, b); };
   if (importer.isNonNegative(start - end))
     end = start;
+  if (!importer.isNonNegative(extent - start))
+    start = smaller(start, extent);
+  if (!importer.isNonNegative(extent - end))
+    end = smaller(end, extent);
+  // Without its first and last elements, say: short ones have none left, which no model asks for.
+  constexpr int64_t kFew = 8;
+  importer.needNonNegative(end - start, kFew);
+  if (!importer.isNonNegative(end - start))
+    end = max(start, end);
   size = by == 1 ? end - start : (end - start + Dim(by - 1)).floordiv(by);
   if (start == Dim(0) && end == extent && by == 1)
     return ":";

@@ -59,6 +59,7 @@ namespace {
 struct Windows {
   std::vector<int64_t> size, stride, dilation;
   std::vector<Dim> low, high;
+  std::vector<Dim> behind; ///< `high` without what ceil_mode adds
 
   bool isSymmetric() const {
     return low == high && std::all_of(low.begin(), low.end(), [](const Dim &d) { return d.constant().has_value(); });
@@ -121,6 +122,7 @@ static Windows windows(Call &call, const Value &x, std::vector<int64_t> size) {
     }
     w.low.push_back(low), w.high.push_back(high);
   }
+  w.behind = w.high;
   return w;
 }
 
@@ -309,12 +311,15 @@ static void maxPool(Call &call) {
   Value x = call.in(0);
   Windows w = poolWindows(call, x);
   bool columnsFirst = call.integer("storage_order", 0) != 0;
-  if (call.wants(1))
-    call.set(1, "max_pool_places(" + call.tensor(0) + ", " + tupleText(w.size) + ", " + tupleText(w.stride) + ", " +
-                    "[" + dimsText(w.low) + "], [" + dimsText(w.high) + "], " + tupleText(w.dilation) +
-                    (columnsFirst ? ", along=True)" : ")") + ".to(i64)");
-  if (!isFloat(x.dtype)) { // f64 has all of them but the largest i64
+  bool isWhole = !isFloat(x.dtype);
+  if (isWhole) // f64 has all of them but the largest i64
     x = call.typed(call.let("wide", call.tensor(0) + ".to(f64)"));
+  std::string source = isWhole ? x.text : call.tensor(0);
+  if (call.wants(1))
+    call.set(1, "max_pool_places(" + source + ", " + tupleText(w.size) + ", " + tupleText(w.stride) + ", " + "[" +
+                    dimsText(w.low) + "], [" + dimsText(w.high) + "], " + tupleText(w.dilation) +
+                    (columnsFirst ? ", along=True)" : ")") + ".to(i64)");
+  if (isWhole) {
     std::string wide = padded(call, x.text, x.shape, around(w.low), around(w.high), "(-inf)");
     return call.set(0, "max_pool_dilated(" + wide + ", " + tupleText(w.size) + ", " + tupleText(w.stride) + ", " +
                            tupleText(w.dilation) + ").to(" + dtypeName(call.in(0).dtype) + ")");
@@ -349,11 +354,9 @@ static void averagePool(Call &call) {
   std::vector<Dim> ones = x.shape, low = w.low, high = w.high;
   ones[0] = ones[1] = Dim(1);
   if (counts) { // the padding that was asked for counts, what ceil_mode adds behind does not
-    std::vector<int64_t> pads = call.integers("pads", std::vector<int64_t>(2 * w.size.size(), 0));
     for (size_t i = 0; i < w.size.size(); ++i) {
-      Dim behind = ceil ? Dim(pads[w.size.size() + i]) : high[i];
-      ones[2 + i] = ones[2 + i] + low[i] + behind;
-      high[i] = high[i] - behind;
+      ones[2 + i] = ones[2 + i] + low[i] + w.behind[i];
+      high[i] = high[i] - w.behind[i];
       low[i] = Dim(0);
     }
   }
@@ -558,7 +561,7 @@ std::vector<Op> networkOps() {
       {"QLinearConv", 1, "the same, scaled, rounded and clipped", qlinearConv, "channels that stand last",
        "com.microsoft"},
       {"ConvTranspose", 7, "conv_transpose(x, w, stride=2) + b[:, None, None]", convTranspose},
-      {"MaxPool", 7, "max_pool(x, 3, stride=2)", maxPool, "the places of the largest elements"},
+      {"MaxPool", 7, "max_pool(x, 3, stride=2)", maxPool},
       {"AveragePool", 7, "avg_pool(x, 3, stride=2)", averagePool},
       {"LpPool", 7, "sum_pool_dilated(abs(x) ** p, 3) ** (1.0 / p)", lpPool},
       {"GlobalAveragePool", 7, "mean(x, axis=(2, 3), keepdims=True)", globalPool("mean")},

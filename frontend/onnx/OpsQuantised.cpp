@@ -15,10 +15,14 @@ static std::string beside(Call &call, size_t input, const Value &x, int64_t axis
                                             : "reshape(" + call.tensor(input) + ")";
   if (block > 0 && value.rank() == x.rank()) {
     int64_t along = call.axis(axis, x.rank());
-    if (value.shape[along] * Dim(block) != x.shape[along])
+    Dim all = value.shape[along] * Dim(block);
+    if ((x.shape[along] + Dim(block - 1)).floordiv(block) != value.shape[along])
       refuse("its blocks of " + std::to_string(block) + " do not fit " + typeText(x.dtype, x.shape));
     return "repeat_interleave(" + call.tensor(input) + ", " + std::to_string(block) + ", " + std::to_string(along) +
-           ")";
+           ")" +
+           (all == x.shape[along]
+                ? ""
+                : "[" + colons(along) + ":" + dimText(x.shape[along]) + "]"); // the last one is shorter
   }
   if (value.rank() != 1 || block > 0)
     refuse("it is quantised by blocks of " + std::to_string(block) + ", and a scale of it is " +

@@ -5,34 +5,65 @@
 
 namespace kiln::onnx {
 
-/// ONNX's names of activations, as functions of Kiln's.
-static std::string activationOf(const std::string &name) {
+namespace {
+/// One of ONNX's activations: a function of Kiln's, and what its alpha and beta are where nothing is said; `takes`: how
+/// many of the two it has.
+struct Activation {
+  const char *name, *function;
+  size_t takes = 0;
+  double alpha = 0, beta = 0;
+};
+} // namespace
+
+static const Activation &activationOf(const std::string &name) {
+  static const Activation all[] = {{"sigmoid", "sigmoid"},
+                                   {"tanh", "tanh"},
+                                   {"relu", "relu"},
+                                   {"softplus", "softplus"},
+                                   {"softsign", "softsign"},
+                                   {"hardsigmoid", "onnx_hard_sigmoid", 2, 0.2F, 0.5},
+                                   {"leakyrelu", "leaky_relu", 1, 0.01F},
+                                   {"thresholdedrelu", "onnx_thresholded", 1, 1},
+                                   {"elu", "elu", 1, 1},
+                                   {"affine", "onnx_affine", 2, 1, 0},
+                                   {"scaledtanh", "onnx_scaled_tanh", 2, 1, 1}};
   std::string lower = name;
   std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
-  for (const char *known : {"sigmoid", "tanh", "relu", "softplus", "softsign"})
-    if (lower == known)
+  for (const Activation &known : all)
+    if (lower == known.name)
       return known;
   refuse("its activation '" + name + "' is not there");
 }
 
-/// ", activations=(sigmoid, tanh)" where they are not the usual ones: `count` for each direction, the same in both.
+/// ", activations=((sigmoid,), (tanh,))" where they are not the usual ones: `count` for both directions, or for each.
+/// Those that have numbers take them in turn from activation_alpha and activation_beta.
 static std::string activations(Call &call, size_t count, const std::vector<std::string> &usual, int64_t ways) {
   const Attribute *given = call.attribute("activations");
+  std::vector<double> alphas = call.numbers("activation_alpha"), betas = call.numbers("activation_beta");
   if (!given)
     return "";
   if (given->kind != Attribute::Strings || given->texts.size() != count * static_cast<size_t>(ways))
     refuse("its activations are not " + std::to_string(count * static_cast<size_t>(ways)) + " names");
-  std::string out;
-  bool plain = true;
+  size_t alpha = 0, beta = 0;
+  std::vector<std::string> written;
+  bool plain = true, isOne = true; // the same in both directions
   for (size_t i = 0; i < given->texts.size(); ++i) {
-    std::string name = activationOf(given->texts[i]);
-    if (i >= count && name != activationOf(given->texts[i - count]))
-      refuse("its directions have different activations");
-    plain &= name == usual[i % count];
-    if (i < count)
-      out += (out.empty() ? "" : ", ") + name;
+    const Activation &kind = activationOf(given->texts[i]);
+    std::string one = kind.function;
+    if (kind.takes > 0)
+      one += ", " + numberText(alpha < alphas.size() ? alphas[alpha++] : kind.alpha);
+    if (kind.takes > 1)
+      one += ", " + numberText(beta < betas.size() ? betas[beta++] : kind.beta);
+    written.push_back("(" + one + (kind.takes ? ")" : ",)"));
+    isOne &= i < count || written[i] == written[i - count];
+    plain &= usual[i % count] == kind.function;
   }
-  return plain ? "" : ", activations=(" + out + (count == 1 ? ",)" : ")");
+  std::string out;
+  if (isOne)
+    written.resize(count);
+  for (const std::string &one : written)
+    out += (out.empty() ? "" : ", ") + one;
+  return plain ? "" : ", activations=(" + out + (written.size() == 1 ? ",)" : ")");
 }
 
 namespace {
@@ -52,11 +83,9 @@ static Recurrent begin(Call &call, size_t activationCount, const std::vector<std
   out.ways = direction == "bidirectional" ? 2 : 1;
   out.batchFirst = call.integer("layout", 0) != 0;
   call.integer("hidden_size", 0);
-  for (const char *name : {"activation_alpha", "activation_beta"})
-    if (call.hasAttribute(name))
-      refuse("its '" + std::string(name) + "' is not there");
-  if (call.hasAttribute("clip"))
-    refuse("its 'clip' is not there");
+  double clip = call.number("clip", 0);
+  if (clip < 0)
+    refuse("its clip is " + numberText(clip));
   Value x = call.in(0), w = call.in(1), r = call.in(2);
   if (x.rank() != 3 || w.rank() != 3 || r.rank() != 3 || w.shape[0] != Dim(out.ways))
     refuse("its input, W and R are not of three axes, with " + std::to_string(out.ways) + " direction(s)");
@@ -77,6 +106,8 @@ static Recurrent begin(Call &call, size_t activationCount, const std::vector<std
   if (direction == "reverse")
     out.arguments += ", reverse=True";
   out.arguments += activations(call, activationCount, usual, out.ways);
+  if (clip > 0)
+    out.arguments += keyword("limit", numberText(clip));
   return out;
 }
 
@@ -124,13 +155,11 @@ static void rnn(Call &call) {
 }
 
 std::vector<Op> recurrentOps() {
-  const char *refused = "clip; activations with numbers of their own";
   return {
-      {"LSTM", 7, "onnx_lstm(x, w, r, bias=b)", lstm, refused},
-      {"DynamicQuantizeLSTM", 1, "dynamic_lstm(x, w, r, w_scale, r_scale, bias=b)", dynamicLstm, refused,
-       "com.microsoft"},
-      {"GRU", 7, "onnx_gru(x, w, r, bias=b)", gru, refused},
-      {"RNN", 7, "onnx_rnn(x, w, r, bias=b)", rnn, refused},
+      {"LSTM", 7, "onnx_lstm(x, w, r, bias=b)", lstm},
+      {"DynamicQuantizeLSTM", 1, "dynamic_lstm(x, w, r, w_scale, r_scale, bias=b)", dynamicLstm, "", "com.microsoft"},
+      {"GRU", 7, "onnx_gru(x, w, r, bias=b)", gru},
+      {"RNN", 7, "onnx_rnn(x, w, r, bias=b)", rnn},
   };
 }
 

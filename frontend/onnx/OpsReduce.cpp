@@ -6,14 +6,16 @@
 namespace kiln::onnx {
 
 /// `written` has {x} for the operand and {axis} for ", axis=…, keepdims=…". `since`: the opset with axes as an input.
-static std::function<void(Call &)> reduction(const char *written, int64_t since, const char *none = "") {
+/// `each`: what is done to an element where nothing is reduced, the element itself where it is empty.
+static std::function<void(Call &)> reduction(const char *written, int64_t since, const char *none = "",
+                                             const char *each = "") {
   return [=](Call &call) {
     Value x = call.in(0);
     bool keep = call.integer("keepdims", 1) != 0;
     bool noop = call.integer("noop_with_empty_axes", 0) != 0;
     std::vector<int64_t> axes = call.axes("axes", 1, since, x.rank(), {});
     if (axes.empty() && noop)
-      return call.alias(0, x);
+      return *each ? call.set(0, std::string(each) + "(" + call.tensor(0) + ")") : call.alias(0, x);
     bool all = axes.empty(), nothing = false;
     std::vector<Dim> shape;
     for (int64_t i = 0; i < x.rank(); ++i) {
@@ -56,8 +58,13 @@ static std::function<void(Call &)> softmax(const char *function) {
 static void hardmax(Call &call) {
   Value x = call.in(0);
   int64_t axis = call.axis(call.integer("axis", call.opset < 13 ? 1 : -1), x.rank());
-  if (call.opset < 13 && axis + 1 != x.rank())
-    refuse("before opset 13 it takes several axes together");
+  if (call.opset < 13 && axis + 1 != x.rank()) { // all axes from this one on are taken together
+    std::string flat = axis == 0 ? "reshape(" + call.tensor(0) + ", -1)"
+                                 : "flatten(" + call.tensor(0) + ", " + std::to_string(axis) + ")";
+    return call.set(0, "reshape(one_hot(argmax(" + flat + "), " +
+                           dimText(product({x.shape.begin() + axis, x.shape.end()})) +
+                           keyword("dtype", dtypeName(x.dtype)) + "), " + dimsText(x.shape) + ")");
+  }
   std::string last =
       axis + 1 == x.rank() ? call.tensor(0) : "transpose(" + call.tensor(0) + ", " + std::to_string(axis) + ", -1)";
   std::string hot = "one_hot(argmax(" + last + "), " + dimText(x.shape[axis]) + ", dtype=" + dtypeName(x.dtype) + ")";
@@ -94,6 +101,12 @@ static void topK(Call &call) {
   call.integer("sorted", 1);
   int64_t k = call.opset < 10 ? call.integer("k", -1) : call.constants(1, "the number of elements").at(0);
   bool isLast = axis + 1 == x.rank();
+  call.importer.needNonNegative(x.shape[axis] - Dim(k));
+  if (k == 0) {
+    std::string none = call.tensor(0) + "[" + colons(axis) + "0:0]";
+    call.set(0, none);
+    return call.set(1, none + ".to(i64)");
+  }
   std::string at = std::to_string(axis),
               t = isLast ? call.tensor(0) : "transpose(" + call.tensor(0) + ", " + at + ", -1)";
   std::string values = call.importer.fresh("values", "v"), indices = call.importer.fresh("indices", "v");
@@ -114,14 +127,15 @@ std::vector<Op> reductionOps() {
       {"ReduceMax", 7, "max(x, axis=1, keepdims=True)", reduction("max({x}{axis})", 18, "(-inf)"), "over no integers"},
       {"ReduceMin", 7, "min(x, axis=1, keepdims=True)", reduction("min({x}{axis})", 18, "inf"), "over no integers"},
       {"ReduceProd", 7, "prod(x, axis=1, keepdims=True)", reduction("prod({x}{axis})", 18)},
-      {"ReduceL1", 7, "sum(abs(x), axis=1, keepdims=True)", reduction("sum(abs({x}){axis})", 18)},
-      {"ReduceL2", 7, "vector_norm(x, axis=1, keepdims=True)", reduction("vector_norm({x}{axis})", 18)},
-      {"ReduceSumSquare", 7, "sum(square(x), axis=1, keepdims=True)", reduction("sum(square({x}){axis})", 18)},
-      {"ReduceLogSum", 7, "log(sum(x, axis=1, keepdims=True))", reduction("log(sum({x}{axis}))", 18)},
+      {"ReduceL1", 7, "sum(abs(x), axis=1, keepdims=True)", reduction("sum(abs({x}){axis})", 18, "", "abs")},
+      {"ReduceL2", 7, "vector_norm(x, axis=1, keepdims=True)", reduction("vector_norm({x}{axis})", 18, "", "abs")},
+      {"ReduceSumSquare", 7, "sum(square(x), axis=1, keepdims=True)",
+       reduction("sum(square({x}){axis})", 18, "", "square")},
+      {"ReduceLogSum", 7, "log(sum(x, axis=1, keepdims=True))", reduction("log(sum({x}{axis}))", 18, "", "log")},
       {"ReduceLogSumExp", 7, "logsumexp(x, axis=1, keepdims=True)", reduction("logsumexp({x}{axis})", 18)},
       {"Softmax", 7, "softmax(x, axis=-1)", softmax("softmax")},
       {"LogSoftmax", 7, "log_softmax(x, axis=-1)", softmax("log_softmax")},
-      {"Hardmax", 7, "one_hot(argmax(x), n)", hardmax, "before opset 13 over several axes"},
+      {"Hardmax", 7, "one_hot(argmax(x), n)", hardmax},
       {"ArgMax", 7, "argmax(x, axis=1).to(i64)", argOf("argmax")},
       {"ArgMin", 7, "argmin(x, axis=1).to(i64)", argOf("argmin")},
       {"CumSum", 11, "cumsum(x, 1)", cumulative},

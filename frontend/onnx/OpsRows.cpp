@@ -79,12 +79,13 @@ static void compressKnown(Call &call) {
       places.push_back(static_cast<int64_t>(i));
   bool flat = !call.hasAttribute("axis");
   int64_t axis = flat ? 0 : call.axis(call.integer("axis", 0), x.rank());
-  if (places.empty())
-    refuse("its condition lets nothing through");
+  if (!places.empty()) // the condition may be shorter than the axis
+    call.importer.needNonNegative((flat ? product(x.shape) : x.shape[axis]) - Dim(places.back() + 1));
   std::string parts, source = flat ? call.let("flat", "reshape(" + call.tensor(0) + ", -1)") : call.tensor(0);
   for (int64_t place : places)
     parts += source + "[" + colons(axis) + std::to_string(place) + ":" + std::to_string(place + 1) + "], ";
-  call.set(0, "concat(" + parts + "axis=" + std::to_string(axis) + ")");
+  call.set(0, places.empty() ? source + "[" + colons(axis) + "0:0]"
+                             : "concat(" + parts + "axis=" + std::to_string(axis) + ")");
 }
 
 /// Where elements that are known are not 0.

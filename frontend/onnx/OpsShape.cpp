@@ -18,6 +18,19 @@ static void reshapeTo(Call &call, const std::vector<Dim> &shape,
   call.set(0, plain ? expression() : "reshape(" + call.tensor(0) + (shape.empty() ? "" : ", ") + dimsText(shape) + ")");
 }
 
+/// Of a shape that a tracing exporter has written down for the sizes of its example: refuses it, saying which dimension
+/// has to be what.
+static void checkExample(const Dim &elements, const Dim &wanted) {
+  if (elements == wanted)
+    return;
+  for (const std::string &symbol : elements.symbols())
+    if (std::optional<Dim> rest = elements.exactDiv(Dim::symbol(symbol)))
+      if (std::optional<Dim> number = *rest == Dim(0) ? std::nullopt : wanted.exactDiv(*rest);
+          number && number->constant())
+        refuse("its shape has as many elements as its input only where " + symbol + " is " + number->str() +
+               ": --dim " + symbol + "=" + number->str());
+}
+
 static void reshape(Call &call) {
   Value x = call.in(0);
   bool zeroIsZero = call.integer("allowzero", 0) != 0;
@@ -41,6 +54,8 @@ static void reshape(Call &call) {
     }
     text += ", " + dimText(shape[i]);
   }
+  if (!open)
+    checkExample(product(x.shape), known);
   if (open && known != Dim(0))
     if (std::optional<Dim> rest = product(x.shape).exactDiv(known))
       shape[*open] = *rest;
@@ -305,9 +320,11 @@ static void tile(Call &call) {
   std::string out = call.tensor(0);
   for (size_t axis = 0; axis < repeats.size(); ++axis)
     if (repeats[axis] != 1) {
-      if (repeats[axis] < 1 || repeats[axis] > 4096)
+      if (repeats[axis] < 0 || repeats[axis] > 4096)
         refuse("it repeats an axis " + std::to_string(repeats[axis]) + " times");
-      out = "tile(" + out + ", " + std::to_string(repeats[axis]) + ", " + std::to_string(axis) + ")";
+      out = repeats[axis] == 0
+                ? out + "[" + colons(static_cast<int64_t>(axis)) + "0:0]"
+                : "tile(" + out + ", " + std::to_string(repeats[axis]) + ", " + std::to_string(axis) + ")";
     }
   call.set(0, out);
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace kiln::onnx {
 
@@ -11,9 +12,10 @@ static void expectOneOf(const char *what, const std::string &value, std::initial
     refuse("its " + std::string(what) + " is '" + value + "', which is not there");
 }
 
-/// Sizes that keep the ratio of the sides: all axes by the smallest or the largest of the factors that are asked for.
-static void keepRatio(const std::string &policy, const Value &x, const std::vector<int64_t> &axes,
-                      std::vector<Dim> &sizes) {
+/// Sizes that keep the ratio of the sides: all axes by the smallest or the largest of the factors that are asked for,
+/// which it gives.
+static double keepRatio(const std::string &policy, const Value &x, const std::vector<int64_t> &axes,
+                        std::vector<Dim> &sizes) {
   double factor = policy == "not_larger" ? HUGE_VAL : 0;
   std::vector<double> extents;
   for (size_t i = 0; i < axes.size(); ++i) {
@@ -26,6 +28,7 @@ static void keepRatio(const std::string &policy, const Value &x, const std::vect
   }
   for (size_t i = 0; i < axes.size(); ++i)
     sizes[i] = Dim(static_cast<int64_t>(std::floor(factor * extents[i] + 0.5)));
+  return factor;
 }
 
 /// One axis by a filter that is stretched where it shrinks (antialias), has another coefficient, or counts nothing
@@ -50,6 +53,16 @@ static std::string filtered(const std::string &x, int64_t axis, const Dim &exten
          (step.empty() ? "False" : "True") + ", \"" + place + "\", \"" + mode + "\", " + std::to_string(first) + ", " +
          std::to_string(2 - first) + (stretch == 1 ? "" : keyword("stretch", numberText(stretch, KILN_F64))) +
          (cubic == -0.75 ? "" : keyword("a", numberText(cubic))) + (exclude ? ", alone=True)" : ")");
+}
+
+/// So much of an open dimension, rounded down, where the factor is a fraction exactly, as 1.5 is.
+static std::optional<Dim> partOf(const Dim &extent, double factor) {
+  constexpr int64_t kParts = 1024;
+  double parts = factor * kParts;
+  if (parts != std::floor(parts) || parts < 1 || parts > 1e9)
+    return std::nullopt;
+  int64_t common = std::gcd(static_cast<int64_t>(parts), kParts);
+  return (extent * Dim(static_cast<int64_t>(parts) / common)).floordiv(kParts / common);
 }
 
 static void resize(Call &call) {
@@ -88,13 +101,12 @@ static void resize(Call &call) {
     refuse("it has scales or sizes for other than its " + std::to_string(axes.size()) + " axes");
   for (int64_t &axis : axes)
     axis = call.axis(axis, x.rank());
-  if (policy != "stretch" && scales.empty())
-    keepRatio(policy, x, axes, sizes);
+  double factor = policy != "stretch" && scales.empty() ? keepRatio(policy, x, axes, sizes) : 0;
   std::string out = call.tensor(0);
   for (size_t i = 0; i < axes.size(); ++i) {
     int64_t axis = axes[i];
     Dim extent = x.shape[axis], size = scales.empty() ? sizes[i] : Dim(0);
-    std::string step;
+    std::string step = factor > 0 ? numberText(1 / factor, KILN_F64) : "";
     if (!scales.empty()) {
       if (scales[i] == 1)
         continue;
@@ -103,6 +115,8 @@ static void resize(Call &call) {
         size = extent * Dim(static_cast<int64_t>(whole));
       else if (double back = std::nearbyint(1 / scales[i]); scales[i] > 0 && 1 / back == scales[i])
         size = extent.floordiv(static_cast<int64_t>(back));
+      else if (std::optional<Dim> part = partOf(extent, scales[i]); part && !extent.constant())
+        size = *part;
       else if (extent.constant())
         size = Dim(static_cast<int64_t>(std::floor(static_cast<double>(*extent.constant()) * scales[i])));
       else
@@ -119,7 +133,7 @@ static void resize(Call &call) {
       continue;
     }
     if (mode != "nearest" && (antialias || exclude || (mode == "cubic" && cubic != -0.75))) {
-      out = filtered(out, axis, extent, size, scales.empty() ? 0 : scales[i], step, place, mode, cubic, antialias,
+      out = filtered(out, axis, extent, size, scales.empty() ? factor : scales[i], step, place, mode, cubic, antialias,
                      exclude);
       continue;
     }
@@ -168,9 +182,10 @@ static void dft(Call &call) {
 std::vector<Op> signalOps() {
   return {
       {"Resize", 10, "resized(x, axis, size)", resize,
-       "antialias, exclude_outside, tf_crop_and_resize, other cubic coefficients"},
+       "a fraction such as 0.7 of an open dimension; tf_crop_and_resize with antialias, exclude_outside or other cubic "
+       "coefficients"},
       {"Upsample", 7, "resized(x, axis, size)", resize},
-      {"DFT", 17, "dft(x, axis, length)", dft, "inverse and onesided at once"},
+      {"DFT", 17, "dft(x, axis, length)", dft},
       {"STFT", 17, "stft(x, length, step, window)", stft, "complex signals"},
   };
 }

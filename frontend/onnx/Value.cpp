@@ -7,7 +7,20 @@
 
 namespace kiln::onnx {
 
+Element Element::ratio(const Dim &dim, int64_t divisor) {
+  if (std::optional<int64_t> number = dim.constant())
+    return static_cast<double>(*number) / static_cast<double>(divisor);
+  if (std::optional<Dim> exact = dim.exactDiv(Dim(divisor)))
+    return *exact;
+  Element out(dim);
+  out.isDim = false;
+  out.divisor = divisor;
+  return out;
+}
+
 std::optional<double> Element::constant() const {
+  if (divisor > 1)
+    return std::nullopt;
   if (!isDim)
     return number;
   std::optional<int64_t> whole = dim.constant();
@@ -135,6 +148,9 @@ std::string numberText(double number, kiln_dtype dtype) {
 std::string elementText(const Element &element, kiln_dtype dtype) {
   if (dtype == KILN_BOOL)
     return element.dim == Dim(0) ? "False" : "True";
+  if (element.divisor > 1)
+    return std::string("(") + dtypeName(dtype) + "(" + dimText(element.dim) + ") / " + std::to_string(element.divisor) +
+           ".0)";
   if (isFloat(dtype))
     return element.constant() ? numberText(*element.constant(), dtype) : dimText(element.dim, /*atom=*/true);
   return dimText(element.dim, /*atom=*/true);

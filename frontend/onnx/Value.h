@@ -12,15 +12,19 @@
 
 namespace kiln::onnx {
 
-/// One element that is known when the model is read: a number, or an integer made of dimensions.
+/// One element that is known when the model is read: a number, or an integer made of dimensions, or a part of one.
 struct Element {
   Element() = default;
   /*implicit*/ Element(Dim dim) : dim(std::move(dim)), isDim(true) {}
   /*implicit*/ Element(double number) : number(number), isDim(false) {}
 
+  /// A float that is so many of a part of a dimension: where that is no whole number for all sizes.
+  static Element ratio(const Dim &dim, int64_t divisor);
+
   Dim dim;
   double number = 0;
-  bool isDim = true; ///< always so for integers and bool; of a float, where it is a whole number
+  bool isDim = true;   ///< always so for integers and bool; of a float, where it is a whole number
+  int64_t divisor = 1; ///< above 1: it is dim / divisor
 
   /// The number, where no dimension is open in it.
   std::optional<double> constant() const;

@@ -256,6 +256,30 @@ TEST(OnnxGraph, ShapesAreComputedWithNamesInThem) {
   EXPECT_SAYS(imported.text, "reshape(x, 3 * N1)");
 }
 
+TEST(OnnxGraph, AShapeOfAnExportersExampleNamesItsDimension) {
+  std::string graph = nodes({node("Reshape", {"x", "s"}, {"y"})}) +
+                      text(5, tensor("s", 7, {2}, std::string("\6\0\0\0\0\0\0\0\4\0\0\0\0\0\0\0", 16))) +
+                      input(value("x", 1, {-1, 8})) + output(value("y", 1, {6, 4}));
+  EXPECT_SAYS(problems(model(graph)), "only where N1 is 3: --dim N1=3");
+  EXPECT_EQ(problems(model(graph), "", {"Model", {}, {{"N1", "3"}}}), "");
+}
+
+TEST(OnnxGraph, WhatIsPickedHasToBeThere) {
+  auto textOf = [](int64_t place) {
+    std::string bytes(8, '\0');
+    bytes[0] = static_cast<char>(place);
+    std::string graph = nodes({node("Gather", {"x", "at"}, {"y"})}) + text(5, tensor("at", 7, {}, bytes)) +
+                        input(value("x", 1, {-1, 8})) + output(value("y", 1, {8}));
+    std::string file = model(graph);
+    Imported imported = importModel(Model::parse(file, ""), {"Model", {{"N1", 16}}, {}});
+    return imported.problems.empty() ? imported.text : imported.problems[0];
+  };
+  EXPECT_SAYS(textOf(5), "x: f32[6 <= N1 <= 16, 8]");
+  EXPECT_SAYS(textOf(20),
+              "the model wants at least 21 of the dimension N1 (what it picks has to be there): --bound N1=16 is less");
+  EXPECT_SAYS(textOf(0), "x: f32[N1 <= 16, 8]");
+}
+
 TEST(OnnxGraph, AFunctionThatCallsItselfEnds) {
   std::string function =
       text(1, "F") + text(4, "a") + text(5, "b") + text(7, node("F", {"a"}, {"b"}, "", "own")) + text(10, "own");
