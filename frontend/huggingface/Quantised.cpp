@@ -43,7 +43,7 @@ Matrices quietly(const QuantisedFiles &files, std::vector<std::string> &) {
   return read(files);
 }
 
-constexpr Method methods[] = {
+constexpr Method readers[] = {
     {"gptq", quietly<gptqMatrices>, "NAME.qweight of i32"},
     {"awq", quietly<awqMatrices>, "NAME.qweight of i32"},
     {"fp8", eightBitMatrices, "NAME.weight of F8_E4M3"},
@@ -74,7 +74,7 @@ std::string methodOf(const Json &config, const std::string &what) {
 
 const Method &methodCalled(const std::string &name, const std::string &what) {
   std::string known;
-  for (const Method &method : methods) {
+  for (const Method &method : readers) {
     if (name == method.name)
       return method;
     known += (known.empty() ? "" : ", ") + std::string(method.name);

@@ -14,9 +14,10 @@ namespace kiln::huggingface {
 
 namespace {
 
-constexpr std::initializer_list<kiln_dtype> words = {KILN_I32, KILN_U32}, scaleTypes = {KILN_F16, KILN_BF16, KILN_F32};
+constexpr std::initializer_list<kiln_dtype> wordTypes = {KILN_I32, KILN_U32},
+                                            scaleTypes = {KILN_F16, KILN_BF16, KILN_F32};
 
-std::string lower(std::string text) {
+std::string lowered(std::string text) {
   for (char &c : text)
     c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
   return text;
@@ -75,7 +76,7 @@ std::vector<int32_t> orderOf(const QuantisedFiles &files, const TensorView &orde
 /// [groups, N]. `zero`: what is added to a zero point as it is stored.
 QuantisedMatrix gptqMatrix(const QuantisedFiles &files, const std::string &stem, int bits, int64_t size, int zero) {
   const TensorView &weight = files.need(stem + ".qweight"), &scales = files.need(stem + ".scales");
-  files.expectMatrix(weight, words);
+  files.expectMatrix(weight, wordTypes);
   files.expectMatrix(scales, scaleTypes);
   QuantisedMatrix matrix;
   matrix.name = stem + ".weight";
@@ -95,7 +96,7 @@ QuantisedMatrix gptqMatrix(const QuantisedFiles &files, const std::string &stem,
   if (rows * bits % 32)
     files.bad(scales.name,
               format("%lld columns are no whole words of %d bits each", static_cast<long long>(rows), bits));
-  const TensorView &zeros = files.need(stem + ".qzeros", words, {count, rows * bits / 32});
+  const TensorView &zeros = files.need(stem + ".qzeros", wordTypes, {count, rows * bits / 32});
   if (order)
     matrix.order = orderOf(files, *order, matrix.width, matrix.group, count);
   else if (files.config.booleanOr("desc_act", false))
@@ -115,7 +116,7 @@ QuantisedMatrix gptqMatrix(const QuantisedFiles &files, const std::string &stem,
 } // namespace
 
 Matrices gptqMatrices(const QuantisedFiles &files) {
-  std::string form = lower(files.config.stringOr("checkpoint_format", "gptq"));
+  std::string form = lowered(files.config.stringOr("checkpoint_format", "gptq"));
   if (files.config.booleanOr("is_marlin_format", false))
     form = "marlin";
   if (form != "gptq" && form != "gptq_v2")
@@ -150,7 +151,7 @@ void readGemm(const QuantisedFiles &files, const std::string &stem, QuantisedMat
   matrix.group = files.groupOf(weight.name, groupSize(files), matrix.width);
   int64_t count = matrix.groupsOfRow(), rows = matrix.rows;
   const TensorView &scales = files.need(stem + ".scales", scaleTypes, {count, rows}),
-                   &zeros = files.need(stem + ".qzeros", words, {count, rows / 8});
+                   &zeros = files.need(stem + ".qzeros", wordTypes, {count, rows / 8});
   matrix.scales = scales.dtype;
   matrix.numbers = [weight, rows, width = matrix.width](int64_t row, uint8_t *numbers) {
     for (int64_t i = 0; i < width; ++i)
@@ -172,7 +173,7 @@ void readGemv(const QuantisedFiles &files, const std::string &stem, QuantisedMat
     files.bad(scales.name, format("expected a place for %lld groups of each row, found %s",
                                   static_cast<long long>(count), typeText(scales.dtype, scales.shape).c_str()));
   files.expect(scales, scaleTypes, {matrix.rows, room});
-  const TensorView &zeros = files.need(stem + ".qzeros", words, {matrix.rows, room / 8});
+  const TensorView &zeros = files.need(stem + ".qzeros", wordTypes, {matrix.rows, room / 8});
   matrix.scales = scales.dtype;
   matrix.numbers = [weight, width = matrix.width](int64_t row, uint8_t *numbers) {
     for (int64_t i = 0; i < width; ++i)
@@ -187,7 +188,7 @@ void readGemv(const QuantisedFiles &files, const std::string &stem, QuantisedMat
 } // namespace
 
 Matrices awqMatrices(const QuantisedFiles &files) {
-  std::string version = lower(files.config.stringOr("version", "gemm"));
+  std::string version = lowered(files.config.stringOr("version", "gemm"));
   if (version != "gemm" && version != "gemv")
     fail("%s: 'version' is %s, which is a kernel's own order; gemm and gemv are read", files.what.c_str(),
          jsonQuote(version.substr(0, 60)).c_str());
@@ -198,7 +199,7 @@ Matrices awqMatrices(const QuantisedFiles &files) {
     matrix.name = stem + ".weight";
     matrix.parts = {stem + ".qweight", stem + ".scales", stem + ".qzeros"};
     matrix.bits = 4;
-    files.expectMatrix(files.need(stem + ".qweight"), words);
+    files.expectMatrix(files.need(stem + ".qweight"), wordTypes);
     (version == "gemm" ? readGemm : readGemv)(files, stem, matrix);
     found.push_back(std::move(matrix));
   }
@@ -345,7 +346,7 @@ void readCompressedGroups(const QuantisedFiles &files, const std::string &stem, 
 /// weight_packed i32[N, K * bits / 32], each number 2^(bits - 1) more than it is.
 QuantisedMatrix packedMatrix(const QuantisedFiles &files, const std::string &stem, const Scheme &scheme) {
   const TensorView &weight = files.need(stem + ".weight_packed");
-  files.expectMatrix(weight, words);
+  files.expectMatrix(weight, wordTypes);
   const TensorView &shape = files.need(stem + ".weight_shape");
   if ((shape.dtype != KILN_I64 && shape.dtype != KILN_I32) || shape.shape != std::vector<int64_t>{2})
     files.bad(shape.name, "expected i64[2], found " + typeText(shape.dtype, shape.shape));

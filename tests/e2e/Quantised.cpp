@@ -15,11 +15,11 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-std::string casesFolder() { return sourceFolder() + "/tests/fixtures/quantised/"; }
+std::string quantisedFolder() { return sourceFolder() + "/tests/fixtures/quantised/"; }
 
 /// The largest difference of the program's logits and a case's, over the largest of these; `more`: further options.
-double error(const std::string &program, const std::string &name, const Words &more = {}) {
-  std::string given = casesFolder() + name + "/expected.safetensors", results = program + ".safetensors";
+double errorOf(const std::string &program, const std::string &name, const Words &more = {}) {
+  std::string given = quantisedFolder() + name + "/expected.safetensors", results = program + ".safetensors";
   Words command = {program, "run", "forward", "--input", "ids=" + given, "--output", results};
   command.insert(command.end(), more.begin(), more.end());
   Outcome ran = run(command);
@@ -40,7 +40,7 @@ double error(const std::string &program, const std::string &name, const Words &m
 TEST(Quantised, WidenedWeightsComputeAsTransformersDoes) {
   std::string folder = freshFolder("quantised"), program;
   int cases = 0;
-  for (const auto &entry : std::filesystem::directory_iterator(casesFolder())) {
+  for (const auto &entry : std::filesystem::directory_iterator(quantisedFolder())) {
     std::string name = entry.path().filename().string(), text = folder + "/" + name + ".kiln";
     SCOPED_TRACE(name);
     Outcome written = run({kilnProgram(), "import", entry.path().string(), "-o", text});
@@ -52,7 +52,7 @@ TEST(Quantised, WidenedWeightsComputeAsTransformersDoes) {
       Outcome built = run({kilnProgram(), "build", text, "--set", "batch=2", "-o", program});
       ASSERT_EQ(built.code, 0) << built.err;
     }
-    EXPECT_LT(error(program, name, {"--load", folder + "/" + name + ".safetensors"}), 2e-6);
+    EXPECT_LT(errorOf(program, name, {"--load", folder + "/" + name + ".safetensors"}), 2e-6);
     ++cases;
   }
   EXPECT_EQ(cases, 22);
@@ -65,16 +65,16 @@ TEST(Quantised, BlocksComputeAsTransformersDoes) {
   for (const char *name : {"gptq", "gptq_gpt2", "gptq_order", "mlx", "mlx_mixed"}) {
     SCOPED_TRACE(name);
     std::string program = folder + "/" + name;
-    Outcome built = run({kilnProgram(), "build", casesFolder() + name, "--set", "batch=2", "-o", program});
+    Outcome built = run({kilnProgram(), "build", quantisedFolder() + name, "--set", "batch=2", "-o", program});
     ASSERT_EQ(built.code, 0) << built.err;
-    EXPECT_LT(error(program, name), 2e-6);
+    EXPECT_LT(errorOf(program, name), 2e-6);
   }
 }
 
 // Adapters beside weights that were quantised: the base's weights lie beside the text, by the names that it loads.
 TEST(Quantised, TakesAdapters) {
   std::string folder = freshFolder("quantised-lora"), text = folder + "/model.kiln";
-  Outcome written = run({kilnProgram(), "import", casesFolder() + "awq", "--lora", "4", "-o", text});
+  Outcome written = run({kilnProgram(), "import", quantisedFolder() + "awq", "--lora", "4", "-o", text});
   ASSERT_EQ(written.code, 0) << written.err;
   EXPECT_NE(bytes(text).find("load(\"model.safetensors\""), std::string::npos);
   EXPECT_TRUE(readTensors(folder + "/model.safetensors").contains("model.layers.0.self_attn.q_proj.weight"));
