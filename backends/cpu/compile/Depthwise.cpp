@@ -29,11 +29,10 @@ public:
       lanes *= 2;
     blocks = ceilDivide(pixels[0], builder.machine.vectorRegisters / 4);
     rows = ceilDivide(pixels[0], blocks);
-    int64_t computed[2] = {rows * blocks, pixels[1]}; // the last block's rows too that are no pixels
-    for (size_t d = 0; d < 2; ++d) {
-      int64_t last = (computed[d] - 1) * op.strides[d] + (taps[d] - 1) * op.filterDilation[d] - op.low[d];
-      mayMiss[d] = op.low[d] > 0 || last >= size[d];
-    }
+    // Down the image as far as the first level holds what is read and written: which lanes of a column of vectors lie
+    // over the edge is known once for all of its blocks.
+    int64_t near = rows * (op.strides[0] * size[1] + pixels[1]) * byteSize(c.accumulator);
+    band = std::clamp<int64_t>(firstLevel / near, 1, blocks);
     int64_t channels = graph.bound(c.batch) * graph.bound(c.m);
     parts = std::min(blocks, ceilDivide(32, std::max<int64_t>(1, channels)));
   }
@@ -52,9 +51,8 @@ private:
   const Contraction &c;
   const ContractSink &sink;
   const Op &op;
-  int64_t pixels[2], taps[2], size[2]; // of the result, the window, the image
-  bool mayMiss[2];                     // whether windows lie over the image's edge
-  int64_t lanes, rows, blocks, parts;  // rows of a block; blocks of an image; tasks of a channel
+  int64_t pixels[2], taps[2], size[2];      // of the result, the window, the image
+  int64_t lanes, rows, blocks, band, parts; // rows of a block; blocks of an image, and of a band; tasks of a channel
 
   struct Channel {
     Indices batch;
@@ -69,33 +67,84 @@ private:
     channel.batch = e.indicesOfRow(c.batch, code.div(rest, filters));
     channel.group = channel.batch.back().base;
     channel.number = code.rem(rest, filters);
-    Value all = code.integer(blocks);
-    code.loop(code.div(code.mul(part, all), count), code.div(code.mul(code.add(part, code.integer(1)), all), count), 1,
-              [&](Value block) {
-                Value first = code.mul(block, code.integer(rows));
-                code.loop(code.integer(0), code.integer(pixels[1]), lanes,
-                          [&](Value column) { tile(e, channel, first, column); });
-              });
+    Value all = code.integer(blocks), begin = code.div(code.mul(part, all), count);
+    Value end = code.div(code.mul(code.add(part, code.integer(1)), all), count);
+    code.loop(begin, end, band, [&](Value upper) {
+      Value lower = code.min(end, code.add(upper, code.integer(band)));
+      code.loop(code.integer(0), code.integer(pixels[1]), lanes, [&](Value column) {
+        code.loop(upper, lower, 1, [&](Value block) { tile(e, channel, code.mul(block, code.integer(rows)), column); });
+      });
+    });
   }
 
-  /// Of the image under tap j of a row's windows, the first at `column`. Zero where there is none.
-  Value element(Emitter &e, const Channel &channel, const Index &row, Value column, int64_t j) const {
+  /// Whether row i of those that a block sees lies over the edge in some block.
+  bool rowMayMiss(int64_t i) const {
+    return i < op.low[0] || (blocks - 1) * rows * op.strides[0] + i - op.low[0] >= size[0];
+  }
+
+  /// As many neighbours of a row of the image as there are lanes, from `offset` behind a tile's first window on; `from`
+  /// is that place, `there` whether there is such a row (null: yes). Zero where there is none.
+  Value neighbours(Emitter &e, Value from, Value there, Value column, int64_t offset) const {
     Code &code = e.code;
-    Index place = e.add(e.scale(e.at(column, 1), code.integer(op.strides[1])),
-                        code.integer(j * op.filterDilation[1] - op.low[1]));
-    Mask mask;
+    int64_t last = (pixels[1] - 1) / lanes * lanes * op.strides[1];
+    VectorType type = code.vectorOf(e.registerType(c.accumulator), lanes);
+    Mask mask{{}, there};
+    if (offset < op.low[1] || last + offset - op.low[1] + lanes > size[1])
+      mask.lanes = e.inRange(e.at(placeOf(code, column, offset), 1), code.integer(0), code.integer(size[1]));
+    Value place = code.address(from, code.integer(offset), byteSize(c.accumulator)), on = e.laneMask(mask);
+    return on ? code.maskedLoad(type, place, on, byteSize(c.accumulator))
+              : code.load(type, place, byteSize(c.accumulator));
+  }
+
+  /// The column of the image that lies `offset` behind a window's first one.
+  Value placeOf(Code &code, Value column, int64_t offset) const {
+    return code.add(code.mul(column, code.integer(op.strides[1])), code.integer(offset - op.low[1]));
+  }
+
+  /// Of a row of the image what lies under tap j, each lane's by itself.
+  Value gathered(Emitter &e, Value from, Value there, Value column, int64_t j) const {
+    Code &code = e.code;
+    int64_t offset = j * op.filterDilation[1], step = op.strides[1];
+    Mask mask{e.inRange(e.at(placeOf(code, column, offset), step), code.integer(0), code.integer(size[1])), there};
     if (pixels[1] % lanes)
-      mask.lanes = code.firstLanes(code.sub(code.integer(pixels[1]), column), lanes);
-    if (mayMiss[1])
-      mask.lanes = code.both(mask.lanes, e.inRange(place, code.integer(0), code.integer(size[1])));
-    if (mayMiss[0])
-      mask.uniform = e.inRange(row, code.integer(0), code.integer(size[0]));
-    Value loaded = e.value(op.operands[0], {channel.batch[0], e.at(channel.group), row, place}, mask);
-    if (isa<VectorType>(loaded.getType()))
-      return loaded; // lanes that are off are zero
-    loaded = e.vector(loaded);
-    Value on = e.laneMask(mask);
-    return on ? code.op<arith::SelectOp>(on, loaded, code.constant(loaded.getType(), 0.0)) : loaded;
+      mask.lanes = code.both(mask.lanes, code.firstLanes(code.sub(code.integer(pixels[1]), column), lanes));
+    Value loaded = e.loadOffset(c.accumulator, from, e.at(code.integer(offset), step), mask);
+    return code.op<arith::SelectOp>(e.laneMask(mask), loaded, code.constant(loaded.getType(), 0.0));
+  }
+
+  /// A row of the image under each tap of its windows. Where they move by two, neighbours are loaded once: those at
+  /// even places are the first tap's, those at odd ones the second's, and each further tap's are those of the one
+  /// before the last, moved by a lane.
+  SmallVector<Value> underTaps(Emitter &e, Value from, Value there, Value column) const {
+    Code &code = e.code;
+    SmallVector<Value> under;
+    if (op.strides[1] != 2 || op.filterDilation[1] != 1) {
+      for (int64_t j = 0; j < taps[1]; ++j)
+        under.push_back(op.strides[1] == 1 ? neighbours(e, from, there, column, j * op.filterDilation[1])
+                                           : gathered(e, from, there, column, j));
+      return under;
+    }
+    Value low = neighbours(e, from, there, column, 0), high = neighbours(e, from, there, column, lanes);
+    for (int64_t j = 0; j < taps[1]; ++j) {
+      SmallVector<int64_t> order;
+      for (int64_t l = 0; l < lanes; ++l)
+        order.push_back(j < 2 ? 2 * l + j : l + 1);
+      Value more = j < 2 ? high : neighbours(e, from, there, column, 2 * (lanes - 1) + j);
+      under.push_back(code.op<vector::ShuffleOp>(j < 2 ? low : under[static_cast<size_t>(j) - 2], more, order));
+    }
+    return under;
+  }
+
+  /// The place of the first window's first tap in the image's row under a tile's first row, wherever that is.
+  Value corner(Emitter &e, const Channel &channel, Value first, Value column) const {
+    Code &code = e.code;
+    Value image =
+        code.add(code.mul(channel.batch[0].base, e.extent(graph.type(op.operands[0]).dims[1])), channel.group);
+    Value row = code.add(code.mul(first, code.integer(op.strides[0])), code.integer(-op.low[0]));
+    Value place = code.mul(code.add(code.mul(image, code.integer(size[0])), row), code.integer(size[1]));
+    place = code.add(place, placeOf(code, column, 0));
+    return code.address(e.input(static_cast<size_t>(graph.inputNumber(op.operands[0]))), place,
+                        byteSize(c.accumulator));
   }
 
   void tile(Emitter &e, const Channel &channel, Value first, Value column) const {
@@ -104,19 +153,23 @@ private:
     Value filter = code.add(code.mul(channel.group, e.elements(c.m)), channel.number);
     SmallVector<Value> sums(static_cast<size_t>(rows), code.constant(type, 0.0));
     int64_t seen = (rows - 1) * op.strides[0] + (taps[0] - 1) * op.filterDilation[0] + 1;
+    Value top = code.mul(first, code.integer(op.strides[0])), place = corner(e, channel, first, column);
     for (int64_t i = 0; i < seen; ++i) {
-      Index row = e.at(code.add(code.mul(first, code.integer(op.strides[0])), code.integer(i - op.low[0])));
-      for (int64_t j = 0; j < taps[1]; ++j) {
-        Value image;
-        for (int64_t r = 0; r < rows; ++r) {
-          int64_t down = i - r * op.strides[0], tap = down / op.filterDilation[0];
-          if (down < 0 || down % op.filterDilation[0] || tap >= taps[0])
-            continue;
-          if (!image)
-            image = element(e, channel, row, column, j);
+      SmallVector<Value> under;
+      for (int64_t r = 0; r < rows; ++r) {
+        int64_t down = i - r * op.strides[0], tap = down / op.filterDilation[0];
+        if (down < 0 || down % op.filterDilation[0] || tap >= taps[0])
+          continue;
+        if (under.empty()) {
+          Index row = e.at(code.add(top, code.integer(i - op.low[0])));
+          Value there = rowMayMiss(i) ? e.inRange(row, code.integer(0), code.integer(size[0])) : Value();
+          under = underTaps(e, code.address(place, code.integer(i * size[1]), byteSize(c.accumulator)), there, column);
+        }
+        Value &sum = sums[static_cast<size_t>(r)];
+        for (int64_t j = 0; j < taps[1]; ++j) {
+          Value image = under[static_cast<size_t>(j)];
           Value weight = e.vector(
               e.value(op.operands[1], {e.at(filter), e.zero(), e.at(code.integer(tap)), e.at(code.integer(j))}, {}));
-          Value &sum = sums[static_cast<size_t>(r)];
           sum = code.machine.fma
                     ? Value(code.here<math::FmaOp>(image, weight, sum))
                     : Value(code.here<arith::AddFOp>(sum, code.here<arith::MulFOp>(image, weight).getResult()));

@@ -112,6 +112,12 @@ TEST_P(OnTargets, Depthwise) {
     check({2, 3, 11, width}, {3, 1, 3, 3}, plane(stride, 1, 1, 1, 3));
   check({1, 4, 6, 5}, {4, 1, 3, 3}, plane(1, 5, 1, 1, 4)); // padding larger than the window
   check({1, 4, 17, 18}, {8, 1, 3, 3}, plane(2, 3, 1, 3, 4));
+  check({1, 5, 21, 38}, {5, 1, 5, 5}, plane(2, 2, 1, 1, 5));
+  check({1, 3, 19, 70}, {3, 1, 1, 7}, {{1, 2}, {0, 3}, {0, 2}, {1, 1}, {1, 1}, 3});
+  check({1, 3, 40, 9}, {6, 1, 4, 1}, {{2, 2}, {1, 0}, {2, 0}, {1, 1}, {1, 1}, 3});
+  check({1, 4, 18, 40}, {4, 1, 3, 3}, plane(2, 2, 1, 2, 4));
+  check({1, 2, 112, 112}, {2, 1, 3, 3}, plane(1, 1, 1, 1, 2)); // more than the first level holds
+  check({1, 2, 112, 111}, {2, 1, 3, 3}, plane(2, 1, 1, 1, 2));
   check({1, 3, 9, 1}, {3, 1, 2, 5}, {{1, 1}, {0, 3}, {2, 4}, {1, 1}, {1, 2}, 3});
   check({1, 4, 9, 9}, {4, 1, 3, 3}, {{1, 1}, {-1, 0}, {-2, 1}, {1, 1}, {1, 1}, 4}); // cropped
   check({0, 4, 9, 9}, {4, 1, 3, 3}, plane(1, 1, 1, 1, 4));
@@ -148,6 +154,35 @@ TEST_P(OnTargets, DepthwiseWithEpilogue) {
     kiln::test::check(k,
                       {wholeNumbers(KILN_F32, dims, 7), wholeNumbers(KILN_F32, {6, 1, 3, 3}, 8),
                        wholeNumbers(KILN_F32, {6}, 9), wholeNumbers(KILN_F32, dims, 10)},
+                      0, options);
+  }
+}
+
+/// Along a short K, what stands behind a sum is done in registers: whole tiles and vectors, rests of either.
+TEST_P(OnTargets, FewChannelsWithEpilogue) {
+  for (Ints e : {Ints{2, 16, 12, 16, 96, 1},
+                 {1, 24, 28, 28, 40, 1},
+                 {1, 64, 14, 14, 100, 1},
+                 {1, 33, 7, 7, 40, 1},
+                 {3, 20, 10, 10, 50, 1},
+                 {2, 12, 9, 13, 18, 2},
+                 {1, 3, 20, 24, 32, 1}}) {
+    int64_t batch = e[0], channels = e[1], outputs = e[4], groups = e[5];
+    SCOPED_TRACE(testing::PrintToString(e));
+    TestKernel k("k0", "contract");
+    Ints image{batch, channels * groups, e[2], e[3]}, dims{batch, outputs * groups, e[2], e[3]},
+        filter{outputs * groups, channels, 1, 1};
+    uint32_t x = k.input(KILN_F32, fixed(image)), f = k.input(KILN_F32, fixed(filter));
+    uint32_t scale = k.input(KILN_F32, {dims[1]}), other = k.input(KILN_F32, fixed(dims));
+    uint32_t product = addConvolution(k, x, f, KILN_F32, fixed(dims), plane(1, 0, 1, 1, groups));
+    uint32_t scaled = k.op("mul", {product, k.op("broadcast", {scale}, KILN_F32, fixed(dims), {ints("axes", {1})})});
+    k.output(k.op("max", {k.op("add", {scaled, other}), other}), 3);
+    RunOptions options;
+    options.cpu = GetParam();
+    options.inPlace = true;
+    kiln::test::check(k,
+                      {wholeNumbers(KILN_F32, image, 7), wholeNumbers(KILN_F32, filter, 8),
+                       wholeNumbers(KILN_F32, {dims[1]}, 9), wholeNumbers(KILN_F32, dims, 10)},
                       0, options);
   }
 }
