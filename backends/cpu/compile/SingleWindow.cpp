@@ -42,39 +42,122 @@ Mask bothMasks(Emitter &e, const Mask &a, const Mask &b) {
 }
 } // namespace
 
-void buildReduceWindow(KernelBuilder &builder, const Op &op) {
-  const Graph &graph = builder.graph;
-  uint32_t operand = op.operands[0], result = op.results[0];
-  kiln_dtype dtype = graph.type(operand).dtype;
-  const Shape &dims = graph.type(operand).dims, &to = graph.type(result).dims;
-  int64_t points = 1;
-  for (int64_t size : op.window)
-    points *= size;
-  auto element = [&](Emitter &e, ArrayRef<Index> at, const Mask &mask, Value state, ArrayRef<int64_t> offsets) {
-    auto [position, inside] = pointPlace(e, op, dims, at, offsets);
-    Value v = e.value(operand, position, bothMasks(e, mask, inside));
-    Value other = e.neutral(op.combine, dtype);
+namespace {
+/// Pooling, one vector of windows of the last dimension after the other.
+class WindowReduction {
+public:
+  WindowReduction(const Graph &graph, const Op &op)
+      : graph(graph), op(op), operand(op.operands[0]), dims(graph.type(operand).dims),
+        dtype(graph.type(operand).dtype) {}
+
+  Value reduce(Emitter &e, ArrayRef<Index> at, const Mask &mask) const {
+    const Index &last = at.back();
+    // Only what lies in memory is read for lanes that the mask has off.
+    bool byTwo = op.strides.back() == 2 && !last.lanes && last.step == 1 && e.width > 1 &&
+                 graph.inputNumber(operand) >= 0 && byteSize(dtype) >= 4;
+    // The largest of a row is found beside those of other rows: one step takes as long as several side by side, since
+    // it looks at NaN and at the signs of zeros. Sums go on from row to row.
+    bool apart = op.combine == Combine::Max || op.combine == Combine::Min;
+    Value state = e.neutral(op.combine, dtype);
+    SmallVector<Value> rows;
+    eachPoint(ArrayRef<int64_t>(op.window).drop_back(), {}, [&](ArrayRef<int64_t> offsets) {
+      Value before = apart ? Value() : state;
+      state = byTwo ? rowByTwo(e, at, before, offsets) : row(e, at, mask, before, offsets);
+      rows.push_back(state);
+    });
+    if (apart)
+      for (Value one : ArrayRef<Value>(rows).drop_back())
+        state = combined(e, state, one, {});
+    return state;
+  }
+
+private:
+  const Graph &graph;
+  const Op &op;
+  uint32_t operand;
+  const Shape &dims;
+  kiln_dtype dtype;
+
+  /// The neutral element where there is none.
+  Value chosen(Emitter &e, Value v, const Mask &inside) const {
     for (Value condition : {inside.uniform, inside.lanes}) {
       if (!condition)
         continue;
       if (isa<VectorType>(condition.getType()))
         v = e.vector(v);
-      Value otherwise = other;
+      Value otherwise = e.neutral(op.combine, dtype);
       e.same(otherwise, v);
       v = e.code.op<arith::SelectOp>(condition, v, otherwise);
     }
+    return v;
+  }
+
+  /// With an element, the first one where there is no state.
+  Value combined(Emitter &e, Value state, Value v, const Mask &inside) const {
+    v = chosen(e, v, inside);
+    if (!state)
+      return v;
     e.same(v, state);
     return e.combine(op.combine, state, v, dtype);
-  };
+  }
+
+  Value row(Emitter &e, ArrayRef<Index> at, const Mask &mask, Value state, ArrayRef<int64_t> offsets) const {
+    for (int64_t j = 0; j < op.window.back(); ++j) {
+      SmallVector<int64_t> point(offsets);
+      point.push_back(j);
+      auto [position, inside] = pointPlace(e, op, dims, at, point);
+      state = combined(e, state, e.value(operand, position, bothMasks(e, mask, inside)), inside);
+    }
+    return state;
+  }
+
+  /// A row of the windows that move by two: neighbours are loaded once. Those at even places lie under the first point,
+  /// those at odd ones under the second, and under each further point those of the one before the last, moved by a
+  /// lane.
+  Value rowByTwo(Emitter &e, ArrayRef<Index> at, Value state, ArrayRef<int64_t> offsets) const {
+    Code &code = e.code;
+    Indices first(at.begin(), at.end());
+    first.back() = e.at(code.mul(at.back().base, code.integer(2)), 1);
+    Op near = op;
+    near.strides.back() = 1;
+    auto neighbours = [&](int64_t offset) {
+      SmallVector<int64_t> there(offsets);
+      there.push_back(offset);
+      auto [position, inside] = pointPlace(e, near, dims, first, there);
+      if (!inside.lanes)
+        inside = e.narrow(inside, e.inRange(position.back(), code.integer(0), e.extent(dims.back())));
+      return chosen(e, e.vector(e.value(operand, position, inside)), inside);
+    };
+    SmallVector<Value> under;
+    Value low = neighbours(0), high = neighbours(e.width);
+    for (int64_t j = 0; j < op.window.back(); ++j) {
+      SmallVector<int64_t> order;
+      for (int64_t l = 0; l < e.width; ++l)
+        order.push_back(j < 2 ? 2 * l + j : l + 1);
+      Value more = j < 2 ? high : neighbours(2 * (e.width - 1) + j);
+      under.push_back(code.op<vector::ShuffleOp>(j < 2 ? low : under[static_cast<size_t>(j) - 2], more, order));
+      state = combined(e, state, under.back(), {});
+    }
+    return state;
+  }
+};
+} // namespace
+
+void buildReduceWindow(KernelBuilder &builder, const Op &op) {
+  const Graph &graph = builder.graph;
+  uint32_t result = op.results[0];
+  const Shape &to = graph.type(result).dims;
+  int64_t points = 1;
+  for (int64_t size : op.window)
+    points *= size;
+  WindowReduction window(graph, op);
   ArrayRef<Extent> outer = ArrayRef<Extent>(to).drop_back();
   addUnitPhase(
       builder, unitsPerTask(graph.bound(to.back()) * points), [&](Emitter &e) { return e.elements(outer); },
       [&](Emitter &e, Value unit) {
         Indices prefix = e.indicesOfRow(outer, unit);
         nest(e, ArrayRef<Extent>(to).take_back(), prefix, [&](ArrayRef<Index> at, const Mask &mask) {
-          Value state = e.neutral(op.combine, dtype);
-          eachPoint(op.window, {}, [&](ArrayRef<int64_t> offsets) { state = element(e, at, mask, state, offsets); });
-          e.store(result, builder.home(e, result), at, state, mask);
+          e.store(result, builder.home(e, result), at, window.reduce(e, at, mask), mask);
         });
       });
 }
@@ -94,6 +177,7 @@ public:
       ++shared;
     for (size_t d = 0; d < dims.size(); ++d) {
       apart &= op.strides[d] >= op.window[d];
+      unpadded &= !padded(d);
       covered &=
           op.strides[d] == op.window[d] && !padded(d) && dims[d].isConstant() && dims[d].factor % op.window[d] == 0;
     }
@@ -120,11 +204,74 @@ private:
   kiln_dtype dtype;
   SmallVector<SmallVector<int64_t>> points;
   size_t shared = 0;
-  bool apart = true;   // no element lies in two windows
-  bool covered = true; // and each lies in one
+  bool apart = true;    // no element lies in two windows
+  bool unpadded = true; // no window lies over the edge
+  bool covered = true;  // and each lies in one
 
   bool padded(size_t d) const { return op.low[d] != 0 || op.high[d] != 0; }
   Shape inner() const { return Shape(dims.begin() + shared, dims.end()); }
+
+  /// Whether vectors of windows of two, which move by two, see two vectors of neighbours in each row.
+  bool seesPairs(const Emitter &e, ArrayRef<Index> at) const {
+    const Index &last = at.back();
+    return apart && unpadded && op.window.back() == 2 && op.strides.back() == 2 && !last.lanes && last.step == 1 &&
+           e.width > 1 && graph.inputNumber(op.operands[0]) >= 0 && byteSize(dtype) >= 4;
+  }
+
+  /// The place of the first or second of those vectors, and which of its lanes there are.
+  std::pair<Indices, Mask> halfOf(Emitter &e, ArrayRef<Index> at, const Mask &mask, ArrayRef<int64_t> offsets,
+                                  int64_t half) const {
+    Code &code = e.code;
+    Indices place = pointPlace(e, op, dims, at, offsets).first;
+    place.back() = e.at(code.add(place.back().base, code.integer(half * e.width)), 1);
+    Value count = code.mul(code.sub(e.extent(windows.back()), at.back().base), code.integer(2));
+    Value rest = code.max(code.sub(count, code.integer(half * e.width)), code.integer(0));
+    return {place, mask.lanes ? Mask{code.firstLanes(rest, e.width), mask.uniform} : mask};
+  }
+
+  /// The operand under each point, and where that is inside of it.
+  void load(Emitter &e, ArrayRef<Index> at, const Mask &mask, MutableArrayRef<Value> values,
+            MutableArrayRef<Mask> insides) const {
+    bool pairs = seesPairs(e, at);
+    for (size_t i = 0; i < points.size(); ++i) {
+      if (!pairs) {
+        Indices position;
+        std::tie(position, insides[i]) = pointPlace(e, op, dims, at, points[i]);
+        values[i] = e.value(op.operands[0], position, bothMasks(e, mask, insides[i]));
+      } else if (i % 2 == 0) {
+        Value halves[2];
+        for (int64_t half : {0, 1}) {
+          auto [place, on] = halfOf(e, at, mask, points[i], half);
+          halves[half] = e.vector(e.value(op.operands[0], place, on));
+        }
+        SmallVector<int64_t> even, odd;
+        for (int64_t l = 0; l < e.width; ++l)
+          even.push_back(2 * l), odd.push_back(2 * l + 1);
+        values[i] = e.code.op<vector::ShuffleOp>(halves[0], halves[1], even);
+        values[i + 1] = e.code.op<vector::ShuffleOp>(halves[0], halves[1], odd);
+      }
+    }
+  }
+
+  /// What each point's element of the result is, where no other window has it.
+  void store(Emitter &e, ArrayRef<Index> at, const Mask &mask, ArrayRef<Value> parts) const {
+    Value memory = builder.home(e, op.results[0]);
+    bool pairs = seesPairs(e, at);
+    for (size_t i = 0; i < points.size(); i += pairs ? 2 : 1) {
+      if (!pairs) {
+        e.storeOffset(dtype, memory, e.linear(dims, pointPlace(e, op, dims, at, points[i]).first), parts[i], mask);
+        continue;
+      }
+      for (int64_t half : {0, 1}) {
+        SmallVector<int64_t> order;
+        for (int64_t l = 0; l < e.width; ++l)
+          order.push_back(l % 2 * e.width + (half * e.width + l) / 2);
+        auto [place, on] = halfOf(e, at, mask, points[i], half);
+        Value both = e.code.op<vector::ShuffleOp>(parts[i], parts[i + 1], order);
+        e.storeOffset(dtype, memory, e.linear(dims, place), both, on);
+      }
+    }
+  }
 
   void window(Emitter &e, ArrayRef<Index> at, const Mask &mask) {
     Code &code = e.code;
@@ -133,9 +280,10 @@ private:
     Value best = e.neutral(op.combine, dtype), chosen = code.constantInt(type, -1);
     if (lanes)
       best = e.vector(best);
-    for (auto [number, offsets] : llvm::enumerate(points)) {
-      auto [position, inside] = pointPlace(e, op, dims, at, offsets);
-      Value v = e.value(op.operands[0], position, bothMasks(e, mask, inside));
+    SmallVector<Value> values(points.size());
+    SmallVector<Mask> insides(points.size());
+    load(e, at, mask, values, insides);
+    for (auto [number, v, inside] : llvm::enumerate(values, insides)) {
       if (lanes)
         v = e.vector(v);
       Value wins = e.compare(op.combine == Combine::Max ? Predicate::Gt : Predicate::Lt, v, best, dtype);
@@ -151,21 +299,24 @@ private:
       best = code.op<arith::SelectOp>(wins, v, best);
       chosen = code.op<arith::SelectOp>(wins, code.constantInt(type, static_cast<int64_t>(number)), chosen);
     }
-    Value gradient = e.value(op.operands[1], at, mask), memory = builder.home(e, op.results[0]);
-    for (auto [number, offsets] : llvm::enumerate(points)) {
-      auto [position, inside] = pointPlace(e, op, dims, at, offsets);
-      Index where = e.linear(dims, position);
-      Value mine = code.op<arith::CmpIOp>(arith::CmpIPredicate::eq, chosen,
-                                          code.constantInt(type, static_cast<int64_t>(number)));
-      if (apart && covered) {
-        Value zero = e.neutral(Combine::Sum, dtype), v = gradient;
-        if (lanes)
-          zero = e.vector(zero), v = e.vector(v);
-        e.storeOffset(dtype, memory, where, code.op<arith::SelectOp>(mine, v, zero), mask);
-        continue;
-      }
+    Value gradient = e.value(op.operands[1], at, mask), zero = e.neutral(Combine::Sum, dtype);
+    SmallVector<Value> mine;
+    for (size_t number = 0; number < points.size(); ++number)
+      mine.push_back(code.op<arith::CmpIOp>(arith::CmpIPredicate::eq, chosen,
+                                            code.constantInt(type, static_cast<int64_t>(number))));
+    if (apart && unpadded) {
+      if (lanes)
+        zero = e.vector(zero), gradient = e.vector(gradient);
+      SmallVector<Value> parts;
+      for (Value here : mine)
+        parts.push_back(code.op<arith::SelectOp>(here, gradient, zero));
+      return store(e, at, mask, parts);
+    }
+    Value memory = builder.home(e, op.results[0]);
+    for (auto [offsets, here] : llvm::zip(points, mine)) {
       // Only lanes that chose this point touch memory: those lie inside.
-      Mask only = e.narrow(mask, mine);
+      Index where = e.linear(dims, pointPlace(e, op, dims, at, offsets).first);
+      Mask only = e.narrow(mask, here);
       Value old = e.loadOffset(dtype, memory, where, only, /*pinned=*/true);
       e.storeOffset(dtype, memory, where, e.combine(Combine::Sum, old, gradient, dtype), only);
     }

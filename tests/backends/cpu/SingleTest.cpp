@@ -215,14 +215,36 @@ TEST(ReduceWindow, PoolsWithPadding) {
   }
 }
 
+/// Windows that move by two load neighbours once: rows that end inside of a vector, windows wider than that, NaN.
+TEST(ReduceWindow, MovesByTwo) {
+  for (const char *cpu : {"native", "x86-64-v3"})
+    for (kiln_dtype type : {KILN_F32, KILN_F64, KILN_I32})
+      for (std::pair<int64_t, int64_t> e : {std::pair<int64_t, int64_t>{3, 67}, {2, 40}, {5, 9}, {1, 33}}) {
+        auto [window, width] = e;
+        int64_t low = window / 2, columns = (width + low - window) / 2 + 1;
+        TestKernel k("k0", "single");
+        uint32_t x = k.input(type, {2, 9, width});
+        k.output(k.op("reduce_window", {x}, type, {2, 4, columns},
+                      {string("kind", "max"), ints("window", {1, 3, window}), ints("strides", {1, 2, 2}),
+                       ints("low", {0, 0, low}), ints("high", {0, 0, 0})}));
+        Tensor data = wholeNumbers(type, {2, 9, width}, 3, 50);
+        if (type == KILN_F32)
+          data.set(width + 4, {NAN, 0});
+        RunOptions options;
+        options.cpu = cpu;
+        check(k, {data}, 0, options);
+      }
+}
+
 TEST(ReduceWindowGrad, GoesToTheFirstExtreme) {
   // Overlapping with padding; side by side and covering all; apart with elements left over.
   struct Case {
     int64_t h, w, window, stride, low;
   };
   // Where the last extent is 1, all lanes have one place in memory.
-  for (const Case &c : {Case{14, 19, 3, 2, 1}, Case{12, 40, 2, 2, 0}, Case{11, 23, 2, 3, 0}, Case{6, 6, 3, 1, 1},
-                        Case{6, 1, 3, 1, 1}, Case{1, 1, 2, 1, 1}}) {
+  for (const Case &c :
+       {Case{14, 19, 3, 2, 1}, Case{12, 40, 2, 2, 0}, Case{11, 23, 2, 3, 0}, Case{6, 6, 3, 1, 1}, Case{6, 1, 3, 1, 1},
+        Case{1, 1, 2, 1, 1}, Case{11, 11, 2, 2, 0}, Case{6, 67, 2, 2, 0}, Case{4, 3, 2, 2, 0}, Case{9, 35, 2, 2, 1}}) {
     TestKernel k("k0", "single");
     int64_t oh = (c.h + 2 * c.low - c.window) / c.stride + 1, ow = (c.w + 2 * c.low - c.window) / c.stride + 1;
     uint32_t x = k.input(KILN_F32, {2, 3, c.h, c.w}), g = k.input(KILN_F32, {2, 3, oh, ow});
