@@ -19,8 +19,11 @@ void ContractLowering::multiplyRowsFirst(Emitter &e, const Sizes &s, const Block
     packEdge(e, code.address(panel, inPanel, bytes), apart, code.sub(k1, k0));
   }
   code.loop(block.m0, block.m1, t.tileRows, [&](Value m) {
-    unlessPrepacked(e, prepackedLeft, [&] { packSliver(e, block, m, k0, k1, left); });
-    Value sliver = prepackedLeft ? code.op<arith::SelectOp>(isPrepacked(e), sharedRows(e, s, m, k0, k1), left) : left;
+    if (!leftInPlace)
+      unlessPrepacked(e, prepackedLeft, [&] { packSliver(e, block, m, k0, k1, left); });
+    Value sliver = leftInPlace     ? plainPointer(e, c.left, block.batch, m, k0)
+                   : prepackedLeft ? code.op<arith::SelectOp>(isPrepacked(e), sharedRows(e, s, m, k0, k1), left)
+                                   : left;
     code.loop(block.n0, block.n1, t.tileColumns(), [&](Value n) {
       tile(e, block, m, n, sliver, sharedPanel(e, s, block.batchNumber, n, k0), apart, k0, k1,
            nextSliver(e, s, block, m, n, k0, k1));
@@ -203,7 +206,7 @@ void ContractLowering::multiplyBlock(Emitter &e, const Sizes &s, const Block &bl
   if (t.rowsFirst)
     return multiplyRowsFirst(e, s, block, k0, k1);
   Value left = leftShared ? sharedRows(e, s, block.m0, k0, k1) : e.workerScratch(leftArea);
-  if (!leftOnce && !leftShared)
+  if (!leftOnce && !leftShared && !leftInPlace)
     unlessPrepacked(e, prepackedLeft, [&] { packLeft(e, block, k0, k1, left); });
   if (prepackedLeft && !leftShared)
     left = code.op<arith::SelectOp>(isPrepacked(e), sharedRows(e, s, block.m0, k0, k1), left);
@@ -212,6 +215,20 @@ void ContractLowering::multiplyBlock(Emitter &e, const Sizes &s, const Block &bl
       packRight(e, block.batch, block.n0, block.n1, k0, k1, e.workerScratch(rightArea), rightStride);
     });
   int64_t width = t.tileColumns();
+  auto sliverAt = [&](Value m) {
+    return leftInPlace ? plainPointer(e, c.left, block.batch, m, k0)
+                       : code.address(left, code.mul(code.sub(m, block.m0), depthOf(code, k0, k1)), bytes);
+  };
+  if (rowsOutside()) { // little is read, and each row is written in a stream
+    code.loop(block.m0, block.m1, t.tileRows, [&](Value m) {
+      Value sliver = sliverAt(m);
+      code.loop(block.n0, block.n1, width, [&](Value n) {
+        auto [from, apart] = panelOf(e, s, block, n, k0, k1);
+        tile(e, block, m, n, sliver, from, apart, k0, k1);
+      });
+    });
+    return;
+  }
   code.loop(block.n0, block.n1, width, [&](Value n) {
     auto [from, apart] = panelOf(e, s, block, n, k0, k1);
     Panel next = panelAfter(e, block, n, k0, k1);
@@ -223,8 +240,7 @@ void ContractLowering::multiplyBlock(Emitter &e, const Sizes &s, const Block &bl
                   });
     }
     code.loop(block.m0, block.m1, t.tileRows, [&, from = from, apart = apart](Value m) {
-      Value sliver = code.address(left, code.mul(code.sub(m, block.m0), depthOf(code, k0, k1)), bytes);
-      tile(e, block, m, n, sliver, from, apart, k0, k1, fetchPanel(e, s, block, m, next));
+      tile(e, block, m, n, sliverAt(m), from, apart, k0, k1, fetchPanel(e, s, block, m, next));
       if (inParts)
         packPart(e, block, m, next);
     });

@@ -1,6 +1,7 @@
 // A product's phases in code: pack, multiply tile by tile, finish rows.
 
 #include "backends/cpu/compile/ContractLowering.h"
+#include "backends/cpu/compile/LoopNest.h"
 
 using namespace mlir;
 using llvm::ArrayRef;
@@ -17,6 +18,7 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
   ContractExtents bounds{graph.bound(c.batch), graph.bound(c.m), graph.bound(c.n), graph.bound(c.k)};
   ContractTraits traits = c.traits(graph, builder.machine);
   traits.rightPrepacked = packsBeforeLoop(bounds);
+  traits.shortSums = shortSums(bounds);
   t = chooseBlocking(builder.machine, bounds, traits);
   pairs = builder.machine.dotsOfBF16() && c.operandType == KILN_BF16 && t.method == Method::Tile && !c.window;
   if (pairs) {
@@ -26,16 +28,7 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
   }
   columns = t.right == RightMode::Window ? Shape{Extent(c.window->columns)} : c.n;
   bounds.n = graph.bound(columns);
-  if (t.unfold || t.right == RightMode::Window)
-    builder.note(t.unfold ? "unfolded" : "in place");
-  if (t.right == RightMode::Direct && t.method == Method::Tile)
-    builder.note("unpacked");
-  if (t.method == Method::Stream)
-    builder.note("streamed");
-  if (t.rowsFirst)
-    builder.note("rows first");
-  if (t.edge)
-    builder.note("edge");
+  noteForm();
   oneBlock = t.chunks == 1 && bounds.k <= t.kc;
   lines = packedByCall(c.left) && c.left.alongK;
   leftOnce = oneBlock && t.method == Method::Tile && !t.rowsFirst && bounds.m <= t.mc &&
@@ -52,6 +45,8 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
   inResult = sumsInResult();
   if (inResult)
     builder.note("in result");
+  if (traits.shortSums)
+    chooseRegisters();
   auto area = [&](int64_t elements) { return builder.reserveWorkerScratch(elements * bytes); };
   if (c.turned) {
     builder.note("filter turned");
@@ -65,7 +60,8 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
     return;
   }
   int64_t width = t.tileColumns(), slack = t.lanes * (t.tileRows + 2);
-  leftArea = area((t.rowsFirst ? t.tileRows : t.mc) * (lines ? t.kc : spreadDepth(t.kc, t.lanes)) + slack);
+  int64_t leftRows = leftInPlace ? 0 : t.rowsFirst ? t.tileRows : t.mc;
+  leftArea = area(leftRows * (lines ? t.kc : spreadDepth(t.kc, t.lanes)) + slack);
   rightStride = t.right == RightMode::Task ? spreadStride(t.nc, bytes) : width;
   if (t.right == RightMode::Shared) {
     sharedArea = builder.reserveScratch(sizeOfPanels(bounds) * bytes);
@@ -83,7 +79,7 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
   if (t.edge)
     edgeArea = area(t.edge * edgeStride);
   turnStride = spreadStride(t.kc * (pairs ? 2 : 1) + t.lanes, bytes); // room for the last vector's end
-  if ((c.left.alongK && !lines) || (c.right.alongK && !packedByCall(c.right)))
+  if ((c.left.alongK && !lines && !leftInPlace) || (c.right.alongK && !packedByCall(c.right)))
     turnArea = area((turnStride + 1) * t.lanes);
   if (t.chunks > 1)
     partialArea = builder.reserveScratch(t.chunks * bounds.batch * bounds.m * roundUp(bounds.n, t.lanes) * bytes);
@@ -97,6 +93,39 @@ bool ContractLowering::sumsInResult() const {
       isConstant(c.m) && isConstant(c.n) && graph.bound(c.m) % t.rowUnit == 0 && graph.bound(c.n) % t.lanes == 0;
   return alone && whole && c.resultAlongN && graph.type(c.result).dtype == c.accumulator && t.method == Method::Tile &&
          t.right != RightMode::Window && t.chunks == 1;
+}
+
+/// What `explain --fusion` tells of it.
+void ContractLowering::noteForm() {
+  if (t.unfold || t.right == RightMode::Window)
+    builder.note(t.unfold ? "unfolded" : "in place");
+  if (t.right == RightMode::Direct && t.method == Method::Tile)
+    builder.note("unpacked");
+  if (t.method == Method::Stream)
+    builder.note("streamed");
+  if (t.rowsFirst)
+    builder.note("rows first");
+  if (t.edge)
+    builder.note("edge");
+}
+
+/// Whether sums along K may go through the kernel's other ops before they are stored: K is too short for what storing
+/// and loading them takes to be small beside it, and the ops, which each vector of a tile has for itself, are few.
+bool ContractLowering::shortSums(const ContractExtents &bounds) const {
+  int64_t ops = llvm::count_if(graph.ops, [](const Op &op) { return isElementwise(op.code); });
+  bool few = ops > 0 && ops <= 8 && llvm::none_of(graph.ops, [](const Op &op) { return isExpensive(op.code); });
+  return few && c.n.size() == 1 && isConstant(c.m) && isConstant(c.n) && isConstant(c.k) && bounds.k <= shortDepth &&
+         bounds.n >= 2 * builder.width();
+}
+
+void ContractLowering::chooseRegisters() {
+  bool whole = graph.bound(c.m) % t.rowUnit == 0 && c.left.freeStride.isConstant();
+  inRegisters = oneBlock && t.method == Method::Tile && t.right != RightMode::Window;
+  leftInPlace = inRegisters && lines && !pairs && !c.turned && c.left.memory == packed && whole;
+  if (inRegisters)
+    builder.note("in registers");
+  if (leftInPlace)
+    lines = leftOnce = false;
 }
 
 /// Room for the part of the image that the pixels of a task see, and for the table of offsets in it.
@@ -364,6 +393,13 @@ void ContractLowering::finishRows(Emitter &e, ArrayRef<Index> batch, Value m, Va
   });
 }
 
+/// Sums as the result's type.
+Value ContractLowering::converted(Emitter &e, Value sums) const {
+  kiln_dtype dtype = graph.type(c.result).dtype;
+  bool same = dtype == c.accumulator || (dtype == KILN_U32 && c.accumulator == KILN_I32);
+  return same ? sums : e.convert(sums, c.accumulator, dtype);
+}
+
 /// A vector of finished sums, for columns from n on, below the limit.
 void ContractLowering::finish(Emitter &e, ArrayRef<Index> batch, Value m, const Position &n, Value limit,
                               Value sums) const {
@@ -375,15 +411,13 @@ void ContractLowering::finish(Emitter &e, ArrayRef<Index> batch, Value m, const 
     mask.lanes = code.firstLanes(code.sub(limit, n.linear.base), t.lanes);
   Indices columns = whole ? e.indicesOf(c.n, e.at(n.linear.base, 1, t.lanes)) : n.dims(e);
   Indices at = c.resultPosition(e, batch, e.indicesOfRow(c.m, m), columns);
-  kiln_dtype dtype = graph.type(c.result).dtype;
-  bool same = dtype == c.accumulator || (dtype == KILN_U32 && c.accumulator == KILN_I32);
   // A single column has no lanes to speak of: its position is the same for all.
   if (llvm::all_of(c.n, [](const Extent &extent) { return extent.isOne(); }) ||
       (t.right == RightMode::Window && c.window->axes.back().pixels == 1)) {
     sums = code.here<vector::ExtractOp>(sums, ArrayRef<int64_t>{0});
     mask = {};
   }
-  Value element = same ? sums : e.convert(sums, c.accumulator, dtype);
+  Value element = converted(e, sums);
   e.bind(c.result, [element](ArrayRef<Index>, const Mask &) { return element; });
   sink(e, at, mask);
   e.unbind(c.result);

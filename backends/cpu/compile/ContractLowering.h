@@ -80,6 +80,8 @@ private:
   bool leftShared = false;                            // … by a phase of its own
   bool lines = false;                                 // rows of the left operand are packed as they lie
   bool inResult = false;                              // tiles are summed where the result lies
+  bool inRegisters = false;                           // what follows a tile's sums is done before they are stored
+  bool leftInPlace = false;                           // and rows of the left operand are read as they lie
   bool inParts = false;                               // slivers of the right operand are packed tile by tile
   bool prepackedRight = false, prepackedLeft = false; // the run side may have it packed (ContractPrepack.cpp)
   Shape columns;                                      // of the product: the result's, or places of the image
@@ -168,6 +170,12 @@ private:
   void oncePerWorker(Emitter &e, llvm::function_ref<void()> make) const;
   void packAllRows(Emitter &e) const;
   bool sumsInResult() const;
+  bool shortSums(const ContractExtents &bounds) const;
+  void chooseRegisters();
+  void noteForm();
+  /// Whether a task goes through all its columns with one sliver of rows after the other, though none is packed.
+  bool rowsOutside() const { return inRegisters && t.right == RightMode::Direct && !t.edge; }
+  MicroShape tileShape(int64_t rows, int64_t vectors) const;
   Value sharedRows(Emitter &e, const Sizes &s, Value m, Value k0, Value k1) const;
   /// Rows of memory of a left operand that does not lie along K, of which a task packs all.
   static constexpr int64_t sharedDepth = 64;
@@ -193,6 +201,11 @@ private:
   void packEdge(Emitter &e, Value from, Value apart, Value depth) const;
   void tile(Emitter &e, const Block &block, Value m, Value n, Value left, Value right, Value apart, Value k0, Value k1,
             const Ahead &ahead = {}) const;
+  void finishTile(Emitter &e, const Block &block, Value m, Value n, Value left, Value right, Value apart, Value k,
+                  const Ahead &ahead) const;
+  void finishSums(Emitter &e, const Block &block, Value m, Value n, Value k1, Value sums) const;
+  Value converted(Emitter &e, Value sums) const;
+  void callEdge(Emitter &e, int64_t rows, Value left, Value to, Value ldc, Value k, Value accumulate) const;
   void callTile(Emitter &e, Value height, Value columns, Value left, Value right, Value ldb, Value c, Value ldc,
                 Value k, Value accumulate, const Ahead &ahead) const;
   void addTask(Emitter &e, Value task) const;

@@ -345,6 +345,10 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
     chooseImage(t, e, traits, level2);
     return t;
   }
+  // Along a short K a sliver of rows meets columns as they lie: what it writes is as many streams as it has rows.
+  bool inStreams = traits.shortSums && !t.edge && traits.rightPlainAlongN && rowsStay(t, traits, level2);
+  if (inStreams && t.right == RightMode::Sliver)
+    t.right = RightMode::Direct;
   Blocking shared = t;
   double time = chooseCut(t, e, traits, level2);
   // Few tasks, since columns alone are cut: where all of them are packed once, rows are cut as well, and come first.

@@ -85,6 +85,11 @@ constexpr int64_t nearBytes = 6 << 20;
 /// A core's first level, the smallest in use.
 constexpr int64_t firstLevel = 32 << 10;
 
+/// K so short that what follows a tile's sums is done in registers. Through memory it takes some five cycles a vector,
+/// which is summed in half of K: a tenth of that at 96. Nor is a left operand packed then: its rows are a few lines
+/// each.
+constexpr int64_t shortDepth = 96;
+
 /// Packed operands up to this size are made again by each launch that no loop repeats, in microseconds: they are not
 /// worth the code that finds them packed, nor, where few rows make them small and many columns meet them, would much be
 /// saved.
@@ -107,6 +112,7 @@ struct ContractTraits {
   bool fixedColumns = false;     // their number is constant
   bool slowElements = false;     // the right operand's elements cost more than a load each
   bool sameLeft = false;         // the left operand is the same for all batches
+  bool shortSums = false;        // what follows a tile's sums may be done in registers
   /// A convolution's image (Contraction::Window): planes of all channels, places of a plane under all windows, what
   /// windows reach beyond, its rows' length, rows that a vector of pixels touches. No planes: none.
   struct Image {

@@ -38,6 +38,33 @@ void ContractLowering::fetchResult(Emitter &e, const Block &block, Value m, Valu
   });
 }
 
+/// A tile of whole vectors: its sums become elements of the result where they are.
+void ContractLowering::finishTile(Emitter &e, const Block &block, Value m, Value n, Value left, Value right,
+                                  Value apart, Value k, const Ahead &ahead) const {
+  Code &code = e.code;
+  auto finish = [&](int64_t rows) {
+    SmallVector<Value> sums =
+        sumTile(code, tileShape(roundUp(rows, t.rowUnit), t.tileVectors), left, right, apart, k, ahead);
+    // The tile's place, of this place in the code: what belongs to it is read behind the sums, holds no register while
+    // they are made, and is not read for a tile that the edge cuts.
+    Value row = code.here<arith::AddIOp>(m, code.integer(0)), column = code.here<arith::AddIOp>(n, code.integer(0));
+    Value element;
+    e.bind(c.result, [&](ArrayRef<Index>, const Mask &) { return element; });
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t j = 0; j < t.tileVectors; ++j) {
+        element = converted(e, sums[static_cast<size_t>(r * t.tileVectors + j)]);
+        Indices at = e.indicesOfRow(c.m, code.add(row, code.integer(r)));
+        sink(e, c.resultPosition(e, block.batch, at, {e.at(code.add(column, code.integer(j * t.lanes)), 1)}), {});
+      }
+    e.unbind(c.result);
+  };
+  int64_t all = graph.bound(c.m), rest = all % t.tileRows;
+  if (!rest || all < t.tileRows)
+    return finish(rest ? rest : t.tileRows);
+  Value whole = code.compare(arith::CmpIPredicate::sge, code.sub(block.m1, m), code.integer(t.tileRows));
+  code.ifElse(whole, [&] { finish(t.tileRows); }, [&] { finish(rest); });
+}
+
 void ContractLowering::tile(Emitter &e, const Block &block, Value m, Value n, Value left, Value right, Value apart,
                             Value k0, Value k1, const Ahead &ahead) const {
   Code &code = e.code;
@@ -59,16 +86,32 @@ void ContractLowering::tile(Emitter &e, const Block &block, Value m, Value n, Va
     accumulate = code.compare(arith::CmpIPredicate::sgt, k0, block.k0);
   Value rows = code.sub(block.m1, m), rest = code.sub(block.n1, n);
   bool near = graph.bound(graph.type(c.result).dims) * bytes <= firstLevel / 2; // whatever wrote it last
-  if (oneBlock && !inResult && c.n.size() == 1 && t.right != RightMode::Window && !near)
+  // Where a sliver of rows goes through columns one after the other, rows are written in streams, which is foreseen.
+  bool streams = inRegisters && (t.rowsFirst || rowsOutside());
+  if (oneBlock && !inResult && c.n.size() == 1 && t.right != RightMode::Window && !near && !streams)
     fetchResult(e, block, m, code.min(rows, code.integer(t.tileRows)), n, code.min(rest, code.integer(width)));
-  callTile(e, heightOf(e, rows), rest, left, right, apart, sums, ldc, code.sub(k1, k0), accumulate, ahead);
-  if (inResult)
-    return;
+  Value depth = code.sub(k1, k0);
+  auto throughMemory = [&] {
+    callTile(e, heightOf(e, rows), rest, left, right, apart, sums, ldc, depth, accumulate, ahead);
+    if (!inResult)
+      finishSums(e, block, m, n, k1, sums);
+  };
+  if (!inRegisters)
+    return throughMemory();
+  auto inPlace = [&] { finishTile(e, block, m, n, left, right, apart, depth, ahead); };
+  if (graph.bound(columns) % width == 0)
+    return inPlace();
+  code.ifElse(code.compare(arith::CmpIPredicate::sge, rest, code.integer(width)), inPlace, throughMemory);
+}
 
+/// What becomes of a tile's sums once the last K block is among them.
+void ContractLowering::finishSums(Emitter &e, const Block &block, Value m, Value n, Value k1, Value sums) const {
+  Code &code = e.code;
+  int64_t width = t.tileColumns();
   Value last = oneBlock ? code.constantInt(code.i1, 1) : code.compare(arith::CmpIPredicate::sge, k1, block.k1);
   code.ifThen(last, [&] {
-    rows = code.min(rows, code.integer(t.tileRows));
-    rest = code.min(rest, code.integer(width));
+    Value rows = code.min(code.sub(block.m1, m), code.integer(t.tileRows));
+    Value rest = code.min(code.sub(block.n1, n), code.integer(width));
     if (t.right == RightMode::Window) {
       finishWindow(e, block.batch, m, rows, n, rest, sums, width);
       return;
@@ -122,17 +165,35 @@ Value ContractLowering::heightOf(Emitter &e, Value rows) const {
   return code.min(code.integer(t.tileRows), code.mul(code.ceilDiv(rows, unit), unit));
 }
 
+MicroShape ContractLowering::tileShape(int64_t rows, int64_t vectors) const {
+  return {packed, rows, vectors, t.lanes, lines, leftInPlace ? graph.bound(c.left.freeStride) : 0, leftInPlace ? 1 : 0};
+}
+
+/// The edge's columns of a tile.
+void ContractLowering::callEdge(Emitter &e, int64_t rows, Value left, Value to, Value ldc, Value k,
+                                Value accumulate) const {
+  Code &code = e.code;
+  Value columns = e.workerScratch(edgeArea), apart = code.integer(edgeStride * bytes);
+  if (!leftInPlace)
+    return callEdgeKernel(code, {packed, rows, t.edge, t.lanes}, left, columns, apart, to, ldc, k, accumulate);
+  int64_t acrossRows = graph.bound(c.left.freeStride) * bytes;
+  for (int64_t r = 0; r < rows; r += t.rowUnit)
+    callDotKernel(code, {c.accumulator, t.rowUnit, t.edge, t.lanes},
+                  code.address(left, code.integer(r * acrossRows), 1), code.integer(acrossRows), columns, apart,
+                  code.address(to, code.mul(ldc, code.integer(r)), 1), ldc, k);
+}
+
 void ContractLowering::callTile(Emitter &e, Value height, Value width, Value left, Value right, Value ldb, Value to,
                                 Value ldc, Value k, Value accumulate, const Ahead &ahead) const {
   Code &code = e.code;
   int64_t whole = t.tileColumns(), last = graph.bound(columns) % whole;
   bool constant = isConstant(columns);
   auto call = [&](int64_t rows, int64_t vectors) {
-    MicroShape shape{packed, rows, vectors, t.lanes, lines};
+    MicroShape shape = tileShape(rows, vectors);
     if (t.right == RightMode::Window)
       callTapsKernel(code, shape, left, ldb, right, to, ldc, k, accumulate);
     else
-      callMicroKernel(code, shape, left, right, ldb, to, ldc, k, accumulate, ahead);
+      callMicroKernel(code, shape, left, right, ldb, to, ldc, k, accumulate, leftInPlace ? Ahead() : ahead);
   };
   // The last panel may be narrower; where its width is not known, only much narrower ones have code of their own.
   int64_t narrow = !constant ? 1 : t.edge ? last / t.lanes : ceilDivide(last, t.lanes);
@@ -140,9 +201,7 @@ void ContractLowering::callTile(Emitter &e, Value height, Value width, Value lef
     if (narrow)
       call(rows, narrow);
     if (t.edge)
-      callEdgeKernel(code, {packed, rows, t.edge, t.lanes}, left, e.workerScratch(edgeArea),
-                     code.integer(edgeStride * bytes), code.address(to, code.integer(narrow * t.lanes), bytes), ldc, k,
-                     accumulate);
+      callEdge(e, rows, left, code.address(to, code.integer(narrow * t.lanes), bytes), ldc, k, accumulate);
   };
   auto callHeight = [&](int64_t rows) {
     if (!t.edge && (narrow == t.tileVectors || (constant && !last)))

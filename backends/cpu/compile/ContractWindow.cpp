@@ -103,30 +103,31 @@ void ContractLowering::unfold(Emitter &e, Value n0, Value n1, Value k0, Value k1
   });
 }
 
-/// finishRows where columns are places in the image.
+/// finishRows where columns are places in the image: what a vector of them are is worked out once for all rows.
 void ContractLowering::finishWindow(Emitter &e, ArrayRef<Index> batch, Value m, Value rows, Value n, Value columns,
                                     Value from, int64_t stride) const {
   Code &code = e.code;
   const Contraction::Window &window = *c.window;
   Shape outer(window.plane.begin(), window.plane.end() - 1);
   Value length = e.extent(window.plane.back()), limit = code.add(n, columns);
-  code.loop(code.integer(0), rows, 1, [&](Value r) {
-    Value sumsOfRow = code.address(from, code.mul(r, code.integer(stride)), bytes);
-    code.loop(code.div(n, length), code.ceilDiv(limit, length), 1, [&](Value row) {
-      Value begin = code.mul(row, length);
-      Value end = code.min(limit, code.add(begin, code.integer(window.axes.back().pixels)));
-      Indices position = e.indicesOfRow(outer, row);
-      for (size_t d = 1; d < position.size(); ++d) // rows between two of the result's planes
-        end = code.op<arith::SelectOp>(
-            code.compare(arith::CmpIPredicate::slt, position[d].base, code.integer(window.axes[d].pixels)), end,
-            code.integer(0));
-      code.loop(code.max(n, begin), end, t.lanes, [&](Value first) {
-        Value sums = code.loadHere(vectorType(e), code.address(sumsOfRow, code.sub(first, n), bytes), bytes);
-        Indices dims = position;
-        dims.push_back(e.at(code.sub(first, begin), 1));
-        if (c.n.size() != c.columns.size())
-          dims = e.indicesOf(c.n, e.linear(c.columns, dims));
-        finish(e, batch, code.add(m, r), Position(c.n, e.at(first, 1), dims), end, sums);
+  code.loop(code.div(n, length), code.ceilDiv(limit, length), 1, [&](Value row) {
+    Value begin = code.mul(row, length);
+    Value end = code.min(limit, code.add(begin, code.integer(window.axes.back().pixels)));
+    Indices position = e.indicesOfRow(outer, row);
+    for (size_t d = 1; d < position.size(); ++d) // rows between two of the result's planes
+      end = code.op<arith::SelectOp>(
+          code.compare(arith::CmpIPredicate::slt, position[d].base, code.integer(window.axes[d].pixels)), end,
+          code.integer(0));
+    code.loop(code.max(n, begin), end, t.lanes, [&](Value first) {
+      Indices dims = position;
+      dims.push_back(e.at(code.sub(first, begin), 1));
+      if (c.n.size() != c.columns.size())
+        dims = e.indicesOf(c.n, e.linear(c.columns, dims));
+      Value sums = code.address(from, code.sub(first, n), bytes);
+      code.loop(code.integer(0), rows, 1, [&](Value r) {
+        Value place = code.address(sums, code.mul(r, code.integer(stride)), bytes);
+        finish(e, batch, code.add(m, r), Position(c.n, e.at(first, 1), dims), end,
+               code.loadHere(vectorType(e), place, bytes));
       });
     });
   });

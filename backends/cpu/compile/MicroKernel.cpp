@@ -151,7 +151,8 @@ static SmallVector<Value> sumLines(Code &code, const MicroShape &s, ValueRange a
         values = step(code.add(p, code.integer(i)), values);
       return values;
     });
-    next[pointer] = advance(code, carried[pointer], code.integer(s.rows * s.lanes * bytes));
+    if (!s.alongK)
+      next[pointer] = advance(code, carried[pointer], code.integer(s.rows * s.lanes * bytes));
     return next;
   });
 }
@@ -176,28 +177,13 @@ static void storeTile(Code &code, const MicroShape &s, ArrayRef<Value> tile, Val
       });
 }
 
-/// fetches: with what an Ahead says.
-static void defineTile(Code &code, const MicroShape &s, bool taps, bool fetches, StringRef name) {
+/// A tile's sums, row by row; `fetch` is what an Ahead says, if anything.
+static SmallVector<Value> sumsOfTile(Code &code, const MicroShape &s, bool taps, Value a, Value b, Value ldb, Value k,
+                                     ValueRange fetch) {
   bool pairs = s.dtype == KILN_BF16;
   Type element = pairs ? code.i32 : code.memoryType(s.dtype);
   VectorType packed = code.vectorOf(element, s.lanes), vector = pairs ? code.vectorOf(code.f32, s.lanes) : packed;
   int64_t bytes = packedBytes(s.dtype);
-  Type p = code.ptr, n = code.i64;
-  SmallVector<Type> types =
-      taps ? SmallVector<Type>{p, p, p, p, n, n, code.i1} : SmallVector<Type>{p, p, n, p, n, n, code.i1};
-  if (fetches)
-    types.append({p, n, n, n});
-  auto arguments = code.beginFunction(name, types, {});
-  Value a = arguments[0], b = arguments[taps ? 2 : 1], ldb = arguments[taps ? 1 : 2], c = arguments[3],
-        ldc = arguments[4];
-  Value k = arguments[5], accumulate = arguments[6];
-
-  // The sums of earlier K blocks come from further off: they are fetched while this one is summed.
-  for (int64_t r = 0; r < s.rows; ++r)
-    for (int64_t line = 0; line < s.columns() * bytes; line += 64)
-      code.here<LLVM::Prefetch>(advance(code, c, code.add(code.mul(ldc, code.integer(r)), code.integer(line))), 1u, 3u,
-                                1u);
-
   size_t sums = static_cast<size_t>(s.rows * s.vectors);
   SmallVector<Value> state(sums, zeroOf(code, vector));
   state.push_back(a);
@@ -230,14 +216,43 @@ static void defineTile(Code &code, const MicroShape &s, bool taps, bool fetches,
   };
   SmallVector<Value> out = state;
   Value whole = code.integer(0);
-  if (fetches) { // a few k at a time, so that the loop over a line ends seldom and is predicted
+  if (!fetch.empty()) { // a few k at a time, so that the loop over a line ends seldom and is predicted
     int64_t together = std::min<int64_t>(s.lanes, 4);
     whole = code.mul(code.div(k, code.integer(s.lanes)), code.integer(s.lanes));
-    out = sumLines(code, s, arguments.drop_front(7), whole, together, out, step);
+    out = sumLines(code, s, fetch, whole, together, out, step);
   }
   out = code.loop(whole, k, 1, out, step);
+  out.resize(sums);
+  return out;
+}
 
-  storeTile(code, s, ArrayRef<Value>(out).take_front(sums), c, ldc, accumulate);
+SmallVector<Value> sumTile(Code &code, const MicroShape &s, Value a, Value b, Value ldb, Value k, const Ahead &ahead) {
+  SmallVector<Value> fetch;
+  if (ahead.from)
+    fetch = {ahead.from, ahead.apart, ahead.count, ahead.step};
+  else if (s.lines)
+    fetch = {a, code.integer(0), code.integer(0), code.integer(0)};
+  return sumsOfTile(code, s, /*taps=*/false, a, b, ldb, k, fetch);
+}
+
+/// fetches: with what an Ahead says.
+static void defineTile(Code &code, const MicroShape &s, bool taps, bool fetches, StringRef name) {
+  Type p = code.ptr, n = code.i64;
+  SmallVector<Type> types =
+      taps ? SmallVector<Type>{p, p, p, p, n, n, code.i1} : SmallVector<Type>{p, p, n, p, n, n, code.i1};
+  if (fetches)
+    types.append({p, n, n, n});
+  auto arguments = code.beginFunction(name, types, {});
+  Value a = arguments[0], b = arguments[taps ? 2 : 1], ldb = arguments[taps ? 1 : 2], c = arguments[3],
+        ldc = arguments[4];
+
+  // The sums of earlier K blocks come from further off: they are fetched while this one is summed.
+  for (int64_t r = 0; r < s.rows; ++r)
+    for (int64_t line = 0; line < s.columns() * packedBytes(s.dtype); line += 64)
+      code.here<LLVM::Prefetch>(advance(code, c, code.add(code.mul(ldc, code.integer(r)), code.integer(line))), 1u, 3u,
+                                1u);
+  SmallVector<Value> sums = sumsOfTile(code, s, taps, a, b, ldb, arguments[5], arguments.drop_front(7));
+  storeTile(code, s, sums, c, ldc, arguments[6]);
   code.endFunction();
 }
 

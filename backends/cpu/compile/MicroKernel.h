@@ -142,6 +142,9 @@ struct SplitShape {
 /// Calls at the current point; declares the function where the module lacks it.
 void callMicroKernel(Code &code, const MicroShape &shape, mlir::Value a, mlir::Value b, mlir::Value ldb, mlir::Value c,
                      mlir::Value ldc, mlir::Value k, mlir::Value accumulate, const Ahead &ahead = {});
+/// The same sums at the current point, row by row, in registers: for what is done with them there.
+llvm::SmallVector<mlir::Value> sumTile(Code &code, const MicroShape &shape, mlir::Value a, mlir::Value b,
+                                       mlir::Value ldb, mlir::Value k, const Ahead &ahead = {});
 void callTapsKernel(Code &code, const MicroShape &shape, mlir::Value a, mlir::Value offsets, mlir::Value b,
                     mlir::Value c, mlir::Value ldc, mlir::Value k, mlir::Value accumulate);
 void callEdgeKernel(Code &code, const EdgeShape &shape, mlir::Value a, mlir::Value b, mlir::Value ldb, mlir::Value c,

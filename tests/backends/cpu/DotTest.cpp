@@ -431,6 +431,37 @@ TEST(Dot, EpilogueOfBiasResidualAndActivation) {
     }
 }
 
+/// Along a short K the epilogue is done in registers, whatever way the operands lie.
+void checkShort(const Extents &e, const DotAxes &axes, kiln_dtype type, const std::string &cpu) {
+  SCOPED_TRACE(cpu + ": " + testing::PrintToString(Ints{e.m, e.n, e.k}));
+  bool left = axes.lhsContract[0] == 1, right = axes.rhsContract[0] == 1;
+  Ints lhs = left ? Ints{e.m, e.k} : Ints{e.k, e.m}, rhs = right ? Ints{e.n, e.k} : Ints{e.k, e.n}, dims{e.m, e.n};
+  TestKernel k("k0", "contract");
+  uint32_t l = k.input(type, fixed(lhs)), r = k.input(type, fixed(rhs)), bias = k.input(type, {e.n});
+  uint32_t other = k.input(type, fixed(dims)), product = addDot(k, l, r, type, fixed(dims), axes);
+  uint32_t biased = k.op("add", {product, k.op("broadcast", {bias}, type, fixed(dims), {ints("axes", {1})})});
+  k.output(k.op("sub", {other, biased}), 3);
+  RunOptions options;
+  options.cpu = cpu;
+  options.inPlace = true;
+  check(k,
+        {wholeNumbers(type, lhs, 1, 1), wholeNumbers(type, rhs, 2, 1), wholeNumbers(type, {e.n}, 3),
+         wholeNumbers(type, dims, 4)},
+        0, options);
+}
+
+TEST(Dot, ShortDepthsWithEpilogue) {
+  for (const char *cpu : {"native", "x86-64-v3"})
+    for (const DotAxes *axes : {&nn, &nt, &tn, &tt})
+      for (Extents e : {Extents{96, 256, 16}, {50, 130, 25}})
+        checkShort(e, *axes, KILN_F32, cpu);
+  for (Extents e : {Extents{200, 64, 32}, {13, 48, 100}, {40, 49, 64}, {16, 37, 128}})
+    checkShort(e, nn, KILN_F32, "native");
+  checkShort({50, 130, 25}, nn, KILN_F32, "x86-64");
+  for (kiln_dtype type : {KILN_BF16, KILN_I32, KILN_F64})
+    checkShort({50, 130, 25}, nn, type, "native");
+}
+
 /// (x^T * 2) · (w + w'), both evaluated while they are packed.
 TEST(Dot, PrologueOfTransposeAndArithmetic) {
   for (kiln_dtype type : {KILN_F32, KILN_F16})
