@@ -256,6 +256,7 @@ std::vector<Op> indexOps() {
       {"Gather", 7, "x[:, 3], take(x, from_end(at, n), 0)", gather},
       {"GatherElements", 11, "gather(x, from_end(at, n), axis)", gatherElements},
       {"GatherND", 11, "gather_nd(x, at)", gatherND},
+      {"GatherND", 1, "gather_nd(x, at)", gatherND, "", "com.microsoft"},
       {"ScatterElements", 11, "scatter_elements(x, at, updates, axis)", scatterElements},
       {"Scatter", 9, "scatter_elements(x, at, updates, axis)", scatterElements},
       {"ScatterND", 11, "scatter_nd(x, at, updates)", scatterND},

@@ -29,6 +29,17 @@ void fusedMatmul(Call &call) {
   call.set(0, alpha == 1 ? out : "(" + out + ") * " + numberText(alpha));
 }
 
+void inverse(Call &call) { call.set(0, "inv(" + call.tensor(0) + ")"); }
+
+/// The distances between the rows of two matrices.
+void distances(Call &call) {
+  std::string metric = call.string("metric", "sqeuclidean"), a = call.tensor(0), b = call.tensor(1);
+  if (metric != "sqeuclidean" && metric != "euclidean")
+    refuse("its metric is '" + metric + "'; euclidean and sqeuclidean are there");
+  call.set(0, metric == "euclidean" ? "cdist(" + a + ", " + b + ")"
+                                    : "sum(square(" + a + "[:, None, :] - " + b + "[None, :, :]), axis=2)");
+}
+
 //===-- Norms ----------------------------------------------------------------------------------------------------===//
 
 std::string normed(Call &call, const std::string &x, size_t gamma, bool simplified, double epsilon) {
@@ -202,6 +213,9 @@ std::vector<Op> microsoftOps() {
       {"FastGelu", 1, "gelu(x + bias, tanh=True)", gelu(true), "", domain},
       {"QuickGelu", 1, "x * sigmoid(1.702 * x)", quickGelu, "", domain},
       {"FusedMatMul", 1, "(a @ b.T) * alpha", fusedMatmul, "batch axes that are moved", domain},
+      {"TransposeMatMul", 1, "(a @ b.T) * alpha", fusedMatmul, "", domain},
+      {"Inverse", 1, "inv(x)", inverse, "", domain},
+      {"CDist", 1, "cdist(a, b)", distances, "", domain},
       {"SkipLayerNormalization", 1, "layer_norm(x + skip + bias, scale, shift)", skipNorm(false),
        "its mean and deviation", domain},
       {"SkipSimplifiedLayerNormalization", 1, "rms_norm(x + skip + bias, scale)", skipNorm(true), "its deviation",

@@ -89,6 +89,15 @@ static void unsqueeze(Call &call) {
   reshapeTo(call, shape, [&] { return call.tensor(0) + "[" + text + "]"; });
 }
 
+/// com.microsoft's Unsqueeze of one axis.
+static void expandDims(Call &call) {
+  Value x = call.in(0);
+  int64_t axis = call.axis(call.constants(1, "its axis").at(0), x.rank() + 1);
+  std::vector<Dim> shape = x.shape;
+  shape.insert(shape.begin() + axis, Dim(1));
+  reshapeTo(call, shape);
+}
+
 static void squeeze(Call &call) {
   Value x = call.in(0);
   std::vector<int64_t> axes = call.axes("axes", 1, 13, x.rank(), {-1});
@@ -228,7 +237,7 @@ static void expand(Call &call) {
 /// A range of floats that are all known.
 static void floatRange(Call &call) {
   double start = call.floats(0, "its start").at(0), limit = call.floats(1, "its end").at(0),
-         delta = call.floats(2, "its step").at(0);
+         delta = call.has(2) ? call.floats(2, "its step").at(0) : 1;
   double size = delta == 0 ? -1 : std::ceil((limit - start) / delta);
   if (!(size < 1e9) || delta == 0)
     refuse("its step is 0, or it has no end");
@@ -243,7 +252,7 @@ static void range(Call &call) {
   if (isFloat(call.in(0).dtype))
     return floatRange(call);
   Dim start = call.dims(0, "its start").at(0), limit = call.dims(1, "its end").at(0),
-      delta = call.dims(2, "its step").at(0);
+      delta = call.has(2) ? call.dims(2, "its step").at(0) : Dim(1);
   std::optional<int64_t> step = delta.constant();
   if (!step || *step == 0)
     refuse("its step is not known to be a number other than 0");
@@ -333,7 +342,7 @@ static void pad(Call &call) {
   Value x = call.in(0);
   std::string mode = call.string("mode", "constant"), value = "0.0";
   std::vector<Dim> amounts;
-  if (call.opset < 11) {
+  if (call.opset < 11 && call.node.domain.empty()) {
     for (int64_t amount : call.integers("pads"))
       amounts.emplace_back(amount);
     value = numberText(call.number("value", 0));
@@ -413,7 +422,12 @@ static void depthToSpace(Call &call) {
 }
 
 std::vector<Op> shapeOps() {
+  const char *microsoft = "com.microsoft";
   return {
+      {"ExpandDims", 1, "reshape(x, B, 1, 4)", expandDims, "", microsoft},
+      {"Range", 1, "iota(n)", range, "ends that depend on data", microsoft},
+      {"Pad", 1, "pad(x, low, high, value=0, mode=\"reflect\")", pad, "", microsoft},
+      {"Trilu", 1, "where(tril_mask(n, m), x, 0)", trilu, "", microsoft},
       {"Constant", 7, "a number, or a parameter", constant, "sparse ones and texts"},
       {"ConstantOfShape", 9, "full(B, 4, 0.0)", constantOfShape},
       {"Shape", 7, "B, T", shapeOf},

@@ -111,6 +111,7 @@ static void maxUnpool(Call &call) {
 std::vector<Op> spaceOps() {
   return {
       {"GridSample", 16, "grid_sample(x, grid)", gridSample},
+      {"GridSample", 1, "grid_sample(x, grid)", gridSample, "", "com.microsoft"},
       {"AffineGrid", 20, "affine_grid(theta, h, w)", affineGrid},
       {"Col2Im", 18, "col2im(x, size, window, stride, padding, dilation)", col2im},
       {"DeformConv", 19, "deform_conv(x, w, offset, mask)", deformConv, "other than two spatial axes"},
