@@ -61,9 +61,15 @@ LogicalResult absorbTranspose(DotGeneralOp op, PatternRewriter &rewriter) {
 // taken once and the rows are chosen from that. The gradients of both gain the same.
 LogicalResult multiplyTable(DotGeneralOp op, PatternRewriter &rewriter) {
   auto gather = op.getLhs().getDefiningOp<GatherOp>();
-  if (!gather || !gather->hasOneUse() || gather.getAxis() != 0 || gather.getBatchDims() != 0 ||
-      rankOf(gather.getOperand()) != 2 || !op.getLhsBatch().empty() ||
-      op.getLhsContract() != ArrayRef<int64_t>{rankOf(gather.getResult()) - 1})
+  if (!gather || gather.getAxis() != 0 || gather.getBatchDims() != 0 || rankOf(gather.getOperand()) != 2)
+    return failure();
+  // Nobody else reads the rows: a recurrent layer's two directions are two products of the same.
+  auto multipliesRows = [&](mlir::Operation *user) {
+    auto dot = llvm::dyn_cast<DotGeneralOp>(user);
+    return dot && dot.getLhs() == gather.getResult() && dot.getRhs() != gather.getResult() &&
+           dot.getLhsBatch().empty() && dot.getLhsContract() == ArrayRef<int64_t>{rankOf(gather.getResult()) - 1};
+  };
+  if (!llvm::all_of(gather->getUsers(), multipliesRows))
     return failure();
   Dim chosen = 1;
   for (const Dim &dim : dimsOf(gather.getIndices()))

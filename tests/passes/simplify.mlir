@@ -122,6 +122,25 @@ func.func @table(%e: tensor<3x4xf32>, %i: tensor<2x6xi32>, %w: tensor<5x4xf32>) 
   return %1 : tensor<2x6x5xf32>
 }
 
+// Two products of the same rows, and nobody else reads them; where somebody does, they are read once as they are.
+// CHECK-LABEL: @table_of_two
+// CHECK-COUNT-2: kiln.gather {{.*}} : tensor<3x5xf32>, tensor<2x6xi32> -> tensor<2x6x5xf32>
+// CHECK-NOT: kiln.dot_general
+// CHECK-LABEL: @table_that_is_read
+// CHECK-NEXT: %[[ROWS:.*]] = kiln.gather %arg0, %arg1, 0
+// CHECK-NEXT: kiln.dot_general %[[ROWS]]
+func.func @table_of_two(%e: tensor<3x4xf32>, %i: tensor<2x6xi32>, %w: tensor<5x4xf32>, %v: tensor<4x5xf32>) -> (tensor<2x6x5xf32>, tensor<2x6x5xf32>) {
+  %0 = kiln.gather %e, %i, 0 : tensor<3x4xf32>, tensor<2x6xi32> -> tensor<2x6x4xf32>
+  %1 = kiln.dot_general %0, %w batch [] x [] contract [2] x [1] : tensor<2x6x4xf32>, tensor<5x4xf32> -> tensor<2x6x5xf32>
+  %2 = kiln.dot_general %0, %v batch [] x [] contract [2] x [0] : tensor<2x6x4xf32>, tensor<4x5xf32> -> tensor<2x6x5xf32>
+  return %1, %2 : tensor<2x6x5xf32>, tensor<2x6x5xf32>
+}
+func.func @table_that_is_read(%e: tensor<3x4xf32>, %i: tensor<2x6xi32>, %w: tensor<5x4xf32>) -> (tensor<2x6x5xf32>, tensor<2x6x4xf32>) {
+  %0 = kiln.gather %e, %i, 0 : tensor<3x4xf32>, tensor<2x6xi32> -> tensor<2x6x4xf32>
+  %1 = kiln.dot_general %0, %w batch [] x [] contract [2] x [1] : tensor<2x6x4xf32>, tensor<5x4xf32> -> tensor<2x6x5xf32>
+  return %1, %0 : tensor<2x6x5xf32>, tensor<2x6x4xf32>
+}
+
 // CHECK-LABEL: @large_table
 // CHECK-NEXT: kiln.gather %arg0, %arg1, 0
 // CHECK-NEXT: kiln.dot_general
