@@ -339,8 +339,12 @@ template <ScatterKind kind> static Value scatter(BoundCall &call) {
   if (!inferred)
     return refused(call, inferred);
   if (inferred.type != updates->tensorType()) {
-    call.e.error(call.ranges[2],
-                 "the updates are " + describe(*updates) + "; " + typeName(inferred.type) + " is expected");
+    Diagnostic &diagnostic = call.e.error(call.ranges[2], "the updates are " + describe(*updates) + "; " +
+                                                              typeName(inferred.type) + " is expected");
+    if (at->rank() == x->rank() && updates->rank() == x->rank()) // as torch.scatter_add takes them
+      diagnostic.withHelp(
+          "indices of each element, as gather has them, are those of scatter(x, indices, updates, axis) "
+          "and scatter_reduce");
     return Value::error();
   }
   return Value::tensorOf(call.e.emit(call.range).scatter(kind, x->tensor, at->tensor, updates->tensor, *axis),
