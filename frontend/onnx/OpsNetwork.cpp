@@ -282,6 +282,10 @@ static Windows poolWindows(Call &call, const Value &x) {
   if (!call.hasAttribute("kernel_shape"))
     refuse("it has no kernel_shape");
   Windows w = windows(call, x, perAxis(call, "kernel_shape", spatial));
+  bool isPlain = isFloat(x.dtype) && !call.wants(1) && call.node.type != "LpPool" &&
+                 std::all_of(w.dilation.begin(), w.dilation.end(), [](int64_t d) { return d == 1; });
+  for (size_t i = 0; i < spatial && !isPlain; ++i) // written as sums of slices, each of which has to be there
+    call.importer.needNonNegative(x.shape[2 + i] + w.low[i] + w.high[i] - Dim(w.dilation[i] * (w.size[i] - 1) + 1));
   if (call.integer("ceil_mode", 0) != 0)
     roundUp(call, w, {x.shape.begin() + 2, x.shape.end()});
   return w;

@@ -278,6 +278,11 @@ TEST(OnnxGraph, WhatIsPickedHasToBeThere) {
   EXPECT_SAYS(textOf(20),
               "the model wants at least 21 of the dimension N1 (what it picks has to be there): --bound N1=16 is less");
   EXPECT_SAYS(textOf(0), "x: f32[N1 <= 16, 8]");
+  // So has a window that is written as slices.
+  std::string window = text(5, text(1, "kernel_shape") + number(8, 3) + number(20, 7));
+  std::string file = model(nodes({node("LpPool", {"x"}, {"y"}, window)}) + input(value("x", 1, {1, 2, -1})) +
+                           output(value("y", 1, {1, 2, -2})));
+  EXPECT_SAYS(importModel(Model::parse(file, ""), {"Model", {}, {}}).text, "x: f32[1, 2, N1 >= 3]");
 }
 
 TEST(OnnxGraph, AFunctionThatCallsItselfEnds) {
