@@ -191,6 +191,7 @@ private:
   std::string recipeData(std::string &arguments) const;
   std::string recipeLoss(const std::string &outputs, std::string &target);
   std::vector<int64_t> sizesOf(const std::vector<Dim> &shape) const;
+  void adviseOnSizes();
   void problem(const std::string &sentence) { problems_.push_back(sentence); }
 
   const Model &model_;
