@@ -16,12 +16,15 @@ int evalCommand(const Options &options, Common &common) {
   if (!manifest.findEntry("eval" + manifest.suffix))
     failUntrained("evaluation", "eval" + manifest.suffix);
   std::string name = manifest.train.isObject() ? manifest.train.stringOr("split", "validation") : "validation";
-  Split split = splitFromName(options.text("split", name));
+  bool all = options.text("split", "") == "all";
+  Split split = all ? Split::Validation : splitFromName(options.text("split", name));
   Sources sources(manifest, overridesFor(manifest, options), common.seed, weightCodings(options, common, manifest));
+  if (all)
+    sources.measureAll();
   Evaluator evaluator(*program, sources);
   JsonOutput json(common.json, common.jsonPath);
   Evaluation result = evaluator.measure(split, common.seed, 0);
-  const char *measured = evaluator.feeder().hasSplits() ? splitName(split) : "all";
+  const char *measured = evaluator.feeder().hasSplits() && !all ? splitName(split) : "all";
   JsonLine line;
   line.add("split", measured).add("examples", result.examples);
   line.add("loss", result.loss);

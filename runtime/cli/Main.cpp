@@ -29,11 +29,13 @@ struct CommandEntry {
   Command run;
 };
 
-const OptionSpec dataOption = {"data", "NAME=PATH", "read data NAME from PATH (a .safetensors file holds batches)",
-                               true};
+const OptionSpec dataOption = {
+    "data", "NAME=PATH",
+    "read data NAME from PATH (a .safetensors file holds batches); NAME.validation, NAME.test: that part", true};
 const OptionSpec loadOption = {"load", "[PREFIX=]W.safetensors",
                                "start from these weights, or a .json index of shards; PREFIX: a part of the model",
                                true};
+const OptionSpec splitOption = {"split", "NAME", "train, validation, test, or all of the file (default: the recipe's)"};
 /// What may stand beside --load.
 const OptionSpec loadOptions[] = {
     {"partial", nullptr, "with --load: take what fits, tell the rest"},
@@ -91,7 +93,7 @@ const std::vector<CommandEntry> &commands() {
       {{"eval",
         "[RECIPE]",
         "Loss and metrics over a split of the recipe's data.",
-        {dataOption, loadOption, {"split", "NAME", "train, validation or test (default: the recipe's)"}}},
+        {dataOption, loadOption, splitOption}},
        evalCommand},
       {{"grad",
         "[RECIPE]",

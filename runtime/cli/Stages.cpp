@@ -78,13 +78,22 @@ void chooseStage(Program &program, const Options &options, const char *command) 
   program.chooseStage(name);
 }
 
+/// "data.validation" is of data too.
+static std::string sourceOf(const std::string &name) {
+  for (Split split : {Split::Validation, Split::Test})
+    if (std::string ending = std::string(".") + splitName(split); name.ends_with(ending))
+      return name.substr(0, name.size() - ending.size());
+  return name;
+}
+
 static void checkOverrides(const Manifest &manifest, const std::map<std::string, std::string> &overrides) {
   for (const auto &[name, path] : overrides) {
     bool any = false;
     NearestName nearest(name);
     for (const StageSpec &stage : manifest.stages)
       for (const SourceSpec &source : stage.data) {
-        any |= source.name == name || stage.name + "." + source.name == name;
+        for (const std::string &given : {name, sourceOf(name)})
+          any |= source.name == given || stage.name + "." + source.name == given;
         nearest.consider(source.name);
         nearest.consider(stage.name + "." + source.name);
       }
@@ -103,7 +112,7 @@ std::map<std::string, std::string> overridesFor(const Manifest &manifest, const 
   for (const auto &[name, path] : overrides)
     if (name.starts_with(manifest.stage + ".")) // before what is said of all
       own[name.substr(manifest.stage.size() + 1)] = path;
-    else if (manifest.findSource(name))
+    else if (manifest.findSource(name) || manifest.findSource(sourceOf(name)))
       own.emplace(name, path);
   return own;
 }

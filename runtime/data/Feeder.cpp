@@ -11,26 +11,6 @@
 
 namespace kiln {
 
-Sources::Sources(const Manifest &manifest, std::map<std::string, std::string> overrides, uint32_t seed, Codings given,
-                 bool trains)
-    : specs_(manifest.data), overrides_(std::move(overrides)), seed_(seed), given_(std::move(given)), trains_(trains) {
-  for (const auto &[name, path] : overrides_) {
-    if (manifest.findSource(name))
-      continue;
-    NearestName nearest(name);
-    std::string names;
-    for (const SourceSpec &source : manifest.data) {
-      nearest.consider(source.name);
-      names += (names.empty() ? "" : ", ") + source.name;
-    }
-    fail("--data %s: the recipe has no data of that name%s; it has: %s", name.c_str(), nearest.hint().c_str(),
-         names.empty() ? "none" : names.c_str());
-  }
-  // Set by `kiln train MODEL.kiln`: the folder that the model stands in.
-  if (const char *folder = std::getenv("KILN_MODEL_DIR"))
-    folders_ = folder;
-}
-
 /// What the user names on the command line is meant from the current folder, even where the model's folder has the same
 /// name: each of the paths (separated by commas) that exists becomes absolute.
 static std::string fromHere(std::string paths) {
@@ -46,6 +26,58 @@ static std::string fromHere(std::string paths) {
       return result;
     result += ",";
     paths = paths.substr(comma + 1);
+  }
+}
+
+/// The paths of a list with commas.
+static std::vector<std::string> listed(const std::string &paths) {
+  std::vector<std::string> list;
+  for (size_t at = 0; at <= paths.size(); at = std::min(paths.find(',', at), paths.size()) + 1)
+    list.push_back(paths.substr(at, paths.find(',', at) - at));
+  return list;
+}
+
+Sources::Sources(const Manifest &manifest, std::map<std::string, std::string> overrides, uint32_t seed, Codings given,
+                 bool trains)
+    : specs_(manifest.data), overrides_(std::move(overrides)), seed_(seed), given_(std::move(given)), trains_(trains) {
+  for (const auto &[name, path] : overrides_) {
+    if (manifest.findSource(name) || replaceSplit(name, path))
+      continue;
+    NearestName nearest(name);
+    std::string names;
+    for (const SourceSpec &source : manifest.data) {
+      nearest.consider(source.name);
+      names += (names.empty() ? "" : ", ") + source.name;
+    }
+    fail("--data %s: the recipe has no data of that name%s; it has: %s", name.c_str(), nearest.hint().c_str(),
+         names.empty() ? "none" : names.c_str());
+  }
+  // Set by `kiln train MODEL.kiln`: the folder that the model stands in.
+  if (const char *folder = std::getenv("KILN_MODEL_DIR"))
+    folders_ = folder;
+}
+
+bool Sources::replaceSplit(const std::string &name, const std::string &paths) {
+  size_t dot = name.rfind('.');
+  for (SourceSpec &spec : specs_)
+    for (Split split : {Split::Validation, Split::Test})
+      if (dot != std::string::npos && name.substr(0, dot) == spec.name && name.substr(dot + 1) == splitName(split)) {
+        spec.options.put(splitName(split), Json::ofStrings(listed(fromHere(paths))));
+        return true;
+      }
+  return false;
+}
+
+void Sources::measureAll() {
+  for (SourceSpec &spec : specs_) {
+    std::vector<std::string> paths = {spec.path};
+    for (const char *second : {"target", "labels"}) // of the readers of two files
+      if (const Json *path = spec.options.find(second); path && (spec.reader == "pairs" || spec.reader == "images"))
+        paths.push_back(path->string());
+    if (auto found = overrides_.find(spec.name); found != overrides_.end())
+      paths = listed(fromHere(found->second));
+    spec.options.put("validation", Json::ofStrings(paths));
+    spec.options.put("test", Json::ofInteger(0));
   }
 }
 

@@ -9,16 +9,20 @@ namespace kiln {
 /// The recipe's sources, each opened on first use.
 class Sources {
 public:
-  /// `overrides`: data name to path. `given`: what the weights bring to read them by; `trains`: for a training. Throws
-  /// Error for a name that the recipe does not have.
+  /// `overrides`: data name to path; "NAME.validation" and "NAME.test" are those parts' paths. `given`: what the
+  /// weights bring to read them by; `trains`: for a training. Throws Error for a name that the recipe does not have.
   Sources(const Manifest &manifest, std::map<std::string, std::string> overrides, uint32_t seed, Codings given = {},
           bool trains = false);
 
   Source &open(const std::string &name);
+  /// From now on a source that is opened has all of its file as its validation.
+  void measureAll();
   /// Adds those of the sources opened so far, in place of what is there.
   void addCodings(Codings &all) const;
 
 private:
+  bool replaceSplit(const std::string &name, const std::string &paths);
+
   std::vector<SourceSpec> specs_;
   std::map<std::string, std::string> overrides_;
   uint32_t seed_;

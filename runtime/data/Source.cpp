@@ -24,7 +24,7 @@ Split splitFromName(const std::string &name) {
   for (Split split : {Split::Train, Split::Validation, Split::Test})
     if (name == splitName(split))
       return split;
-  fail("unknown split '%s': train, validation or test", name.c_str());
+  fail("unknown split '%s': train, validation or test (of `eval`: all)", name.c_str());
 }
 
 void storeField(const Source &source, size_t field, std::span<FieldBuffer> fields, kiln_dtype dtype, const void *data,

@@ -221,6 +221,24 @@ Json Json::ofString(std::string value) {
   return json;
 }
 
+Json Json::ofStrings(const std::vector<std::string> &values) {
+  Json json;
+  json.kind_ = Kind::Array;
+  for (const std::string &value : values)
+    json.children_.push_back(ofString(value));
+  return json;
+}
+
+void Json::put(const std::string &key, Json value) {
+  value.key_ = key;
+  for (Json &member : children_)
+    if (member.key_ == key) {
+      member = std::move(value);
+      return;
+    }
+  children_.push_back(std::move(value));
+}
+
 std::string jsonQuote(std::string_view text) {
   std::string quoted = "\"";
   for (char c : text) {

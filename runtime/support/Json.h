@@ -49,6 +49,9 @@ public:
   // For tests and for values built in code.
   static Json ofInteger(int64_t value);
   static Json ofString(std::string value);
+  static Json ofStrings(const std::vector<std::string> &values);
+  /// Of an object: in place of the member of that name, or as a new one.
+  void put(const std::string &key, Json value);
 
 private:
   friend class JsonBuilder;
