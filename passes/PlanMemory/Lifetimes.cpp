@@ -96,8 +96,10 @@ void computeLifetimes(FunctionPlan &plan) {
 
 //===-- Where it lies ------------------------------------------------------------------------------------------===//
 
-// First fit at the lowest offset, in the order given. Returns the arena's size.
-static int64_t place(std::vector<Buffer> &buffers, llvm::ArrayRef<unsigned> order, int64_t alignment) {
+// First fit at the lowest offset, in the order given: `offsets` by buffer. Returns the arena's size; as soon as it is
+// known to be above `most`, that, and the rest is not placed.
+static int64_t place(llvm::ArrayRef<Buffer> buffers, llvm::ArrayRef<unsigned> order, int64_t alignment,
+                     std::vector<int64_t> &offsets, int64_t most = INT64_MAX) {
   struct Placed { // what a search reads of a buffer, beside each other by their offsets: all are looked through each
                   // time
     int64_t begin, end, offset, top;
@@ -106,7 +108,7 @@ static int64_t place(std::vector<Buffer> &buffers, llvm::ArrayRef<unsigned> orde
   placed.reserve(order.size());
   int64_t arena = 0;
   for (unsigned index : order) {
-    Buffer &buffer = buffers[index];
+    const Buffer &buffer = buffers[index];
     int64_t offset = 0, size = aligned(buffer.bytes, alignment), begin = buffer.begin, end = buffer.end;
     for (const Placed &other : placed) {
       if (other.end < begin || other.begin > end)
@@ -115,8 +117,10 @@ static int64_t place(std::vector<Buffer> &buffers, llvm::ArrayRef<unsigned> orde
         break;
       offset = std::max(offset, other.top);
     }
-    buffer.offset = offset;
+    offsets[index] = offset;
     arena = std::max(arena, offset + size);
+    if (arena > most)
+      return arena;
     auto behind = std::upper_bound(placed.begin(), placed.end(), offset,
                                    [](int64_t at, const Placed &other) { return at < other.offset; });
     placed.insert(behind, {begin, end, offset, offset + size});
@@ -125,28 +129,26 @@ static int64_t place(std::vector<Buffer> &buffers, llvm::ArrayRef<unsigned> orde
 }
 
 // Where no simple order reaches the bound, small random changes of one often do. The same every time.
-static void improve(FunctionPlan &plan, std::vector<unsigned> order) {
+static void improve(FunctionPlan &plan, std::vector<unsigned> order, std::vector<int64_t> &best) {
   if (order.empty() || plan.arenaBytes == plan.lowerBound)
     return;
-  llvm::sort(order, [&](unsigned a, unsigned b) {
-    const Buffer &x = plan.buffers[a], &y = plan.buffers[b];
-    return std::make_pair(x.offset, a) < std::make_pair(y.offset, b);
-  });
+  llvm::sort(order, [&](unsigned a, unsigned b) { return std::make_pair(best[a], a) < std::make_pair(best[b], b); });
   std::minstd_rand random(1);
   size_t attempts = std::min<size_t>(4000, 20000000 / (order.size() * order.size() + 1));
+  std::vector<int64_t> offsets = best;
+  std::vector<unsigned> changed;
   for (size_t i = 0; i < attempts && plan.arenaBytes > plan.lowerBound; ++i) {
-    std::vector<unsigned> changed = order;
+    changed = order;
     unsigned from = random() % changed.size(), to = random() % changed.size();
     unsigned moved = changed[from];
     changed.erase(changed.begin() + from);
     changed.insert(changed.begin() + to, moved);
-    std::vector<Buffer> attempt = plan.buffers;
-    int64_t arena = place(attempt, changed, plan.alignment);
+    int64_t arena = place(plan.buffers, changed, plan.alignment, offsets, plan.arenaBytes);
     if (arena > plan.arenaBytes)
       continue;
     plan.arenaBytes = arena;
-    plan.buffers = std::move(attempt);
-    order = std::move(changed);
+    best = offsets;
+    order.swap(changed);
   }
 }
 
@@ -180,20 +182,21 @@ void assignOffsets(FunctionPlan &plan) {
       [&](unsigned i) { return Key{-(size(i) / 4096 + 1) * (life(i) + 1), -size(i), begin(i)}; },
       [&](unsigned i) { return Key{-plan.buffers[i].end, -size(i), 0}; },
   };
-  std::vector<Buffer> best;
+  std::vector<int64_t> best, offsets(plan.buffers.size());
   for (auto &key : keys) {
     llvm::sort(order, [&](unsigned a, unsigned b) { return std::make_pair(key(a), a) < std::make_pair(key(b), b); });
-    std::vector<Buffer> attempt = plan.buffers;
-    int64_t arena = place(attempt, order, plan.alignment);
+    int64_t most = best.empty() ? INT64_MAX : plan.arenaBytes,
+            arena = place(plan.buffers, order, plan.alignment, offsets, most);
     if (best.empty() || arena < plan.arenaBytes) {
-      best = std::move(attempt);
+      best = offsets;
       plan.arenaBytes = arena;
     }
     if (plan.arenaBytes == plan.lowerBound)
       break;
   }
-  plan.buffers = std::move(best);
-  improve(plan, order);
+  improve(plan, order, best);
+  for (unsigned index : order)
+    plan.buffers[index].offset = best[index];
 }
 
 } // namespace kiln::plan
