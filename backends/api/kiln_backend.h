@@ -494,6 +494,23 @@ typedef struct kiln_buffer kiln_buffer;
 typedef struct kiln_executable kiln_executable;
 typedef struct kiln_event kiln_event;
 
+/* What a buffer is for: a device that has memories of several kinds chooses one by it. */
+typedef enum kiln_use {
+  KILN_USE_ANY = 0,
+  KILN_USE_ARENA = 1, /* values between kernels, which the host never sees */
+  KILN_USE_KEPT = 2,  /* parameters and states: kernels read and write them, the host now and then */
+  KILN_USE_INPUT = 3, /* the host writes it before an execution, kernels read it */
+  KILN_USE_RESULT = 4 /* kernels write it, the host reads it behind an execution */
+} kiln_use;
+
+/* A memory of a device's. Its name ("HBM", "host, seen by the device") lives as long as the process. */
+typedef struct kiln_memory {
+  uint32_t size;
+  uint32_t uses; /* bits 1 << kiln_use: what goes there first */
+  kiln_string name;
+  uint64_t bytes, free_bytes; /* 0: not known */
+} kiln_memory;
+
 /* Out. Strings live as long as the process. */
 typedef struct kiln_device_info {
   uint32_t size;
@@ -505,6 +522,9 @@ typedef struct kiln_device_info {
   uint64_t max_allocation_bytes; /* 0: no limit */
   uint32_t flags;                /* KILN_BACKEND_* */
   uint64_t free_bytes;           /* of memory_bytes, at this moment; 0: not known */
+  /* memory_count of them, valid until the next call of this thread; none: there is one memory. */
+  const kiln_memory *const *memories;
+  size_t memory_count;
 } kiln_device_info;
 
 typedef enum kiln_status_kind {
@@ -633,6 +653,11 @@ typedef struct kiln_run_api {
   int32_t (*notify)(kiln_event *event, kiln_notice notice, void *context, kiln_error *error);
   /* What the device is given from now on begins when the signal has come. Returns at once. */
   int32_t (*after)(kiln_device *device, const kiln_signal *signal, kiln_error *error);
+
+  /* Optional. As `allocate`, in the memory that is best for `use` (kiln_use; one that is not known is KILN_USE_ANY). A
+   * wish and no promise: any buffer may stand for any argument, be written, read and copied. Where that memory is full
+   * it may answer KILN_ERROR_OUT_OF_MEMORY: then `allocate` is asked. */
+  int32_t (*allocate_for)(kiln_device *device, uint64_t bytes, uint32_t use, kiln_buffer **buffer, kiln_error *error);
 } kiln_run_api;
 
 /* ---- The plugin ------------------------------------------------------------------------------------------------ */

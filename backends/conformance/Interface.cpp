@@ -64,6 +64,8 @@ public:
     attempt("buffers: beyond the end", [&](std::string &why) { return beyond(why); });
     attempt("buffers: more memory than there is", [&](std::string &why) { return tooMuch(why); });
     const kiln_run_api &api = session->api();
+    if (api.allocate_for)
+      attempt("buffers: for each use", [&](std::string &why) { return forEachUse(why); });
     if (api.write_async && api.read_async)
       attempt("copies that go on", [&](std::string &why) { return copiesThatGoOn(*session, why); });
     if (api.write_async && api.read_async && api.notify)
@@ -174,6 +176,32 @@ private:
         api.release(buffer);
     }
   };
+
+  /// Any buffer may be written, read and copied, also one for a use that nobody knows.
+  bool forEachUse(std::string &why) {
+    const kiln_run_api &api = session->api();
+    Bytes bytes(300), found(300);
+    for (size_t i = 0; i < bytes.size(); ++i)
+      bytes[i] = static_cast<uint8_t>(i * 5 + 1);
+    for (uint32_t use : {KILN_USE_ANY, KILN_USE_ARENA, KILN_USE_KEPT, KILN_USE_INPUT, KILN_USE_RESULT, kiln_use(77)})
+      for (uint64_t size : {300, 0}) {
+        Held held{api}, other{api};
+        int32_t code = api.allocate_for(session->device(), size, use, &held.buffer, &failure);
+        std::string what = "a buffer of " + std::to_string(size) + " bytes for the use " + std::to_string(use) + ": ";
+        if (code == KILN_ERROR_OUT_OF_MEMORY && failure.message[0] && !held.buffer)
+          continue;
+        if (code != KILN_SUCCESS || !held.buffer)
+          return why = what + messageOf(failure), false;
+        if (!make(other, size, why) || api.write(held.buffer, 0, bytes.data(), size, &failure) ||
+            api.copy(held.buffer, 0, other.buffer, 0, size, &failure) ||
+            api.copy(other.buffer, 0, held.buffer, 0, size, &failure) ||
+            api.read(held.buffer, 0, found.data(), size, &failure))
+          return why = what + (why.empty() ? messageOf(failure) : why), false;
+        if (size && bytes != found)
+          return why = what + "bytes that were written, copied and read came back changed", false;
+      }
+    return true;
+  }
 
   bool make(Held &held, uint64_t bytes, std::string &why) {
     if (session->api().allocate(session->device(), bytes, &held.buffer, &failure) == KILN_SUCCESS && held.buffer)

@@ -60,6 +60,25 @@ static std::string reasonOf(const kiln_device_info &info) {
   return info.reason.size ? readable(info.reason) : "the backend does not say why";
 }
 
+/// "; HBM: 79.1 GiB (arena, kept); …"; nothing where there is one memory.
+static std::string memoriesOf(const kiln_device_info &info) {
+  constexpr const char *uses[] = {"any", "arena", "kept", "input", "result"};
+  std::string text;
+  for (size_t i = 0; info.memories && i < info.memory_count; ++i) {
+    const kiln_memory &memory = *info.memories[i];
+    text += "; " + readable(memory.name);
+    if (memory.bytes)
+      text += ": " + sizeText(memory.bytes);
+    std::string list;
+    for (size_t use = 0; use < std::size(uses); ++use)
+      if (memory.uses >> use & 1)
+        list += (list.empty() ? "" : ", ") + std::string(uses[use]);
+    if (!list.empty())
+      text += " (" + list + ")";
+  }
+  return text;
+}
+
 std::vector<std::string> Device::describe(const BackendTables &tables, const kiln_host &host) {
   std::string reason;
   uint32_t count = countDevices(tables, host, reason);
@@ -73,6 +92,7 @@ std::vector<std::string> Device::describe(const BackendTables &tables, const kil
       line += ", " + sizeText(info.memory_bytes);
     if (info.free_bytes)
       line += ", " + sizeText(info.free_bytes) + " free";
+    line += memoriesOf(info);
     if (!info.usable)
       line += " (not usable: " + reasonOf(info) + ")";
     lines.push_back(std::move(line));
@@ -214,13 +234,25 @@ void Device::after(const kiln_signal &signal) const {
   check(code, error, "it cannot wait for another device");
 }
 
-DeviceBuffer::DeviceBuffer(const Device &device, void *host, size_t bytes) : device_(&device), host_(host) {
+int32_t Device::allocate(uint64_t bytes, kiln_use use, kiln_buffer **buffer, kiln_error &error) const {
+  if (api().allocate_for) {
+    int32_t code =
+        within(tables_, "allocate_for", [&] { return api().allocate_for(handle_, bytes, use, buffer, &error); });
+    if (code != KILN_ERROR_OUT_OF_MEMORY)
+      return code;
+    *buffer = nullptr;
+    error = emptyError();
+  }
+  return within(tables_, "allocate", [&] { return api().allocate(handle_, bytes, buffer, &error); });
+}
+
+DeviceBuffer::DeviceBuffer(const Device &device, void *host, size_t bytes, kiln_use use)
+    : device_(&device), host_(host) {
   kiln_error error = emptyError();
   bool shared = host && device.hostMemory();
-  int32_t code = within(device.tables(), shared ? "import" : "allocate", [&] {
-    return shared ? device.api().import(device.handle(), host, bytes, &handle_, &error)
-                  : device.api().allocate(device.handle(), bytes, &handle_, &error);
-  });
+  int32_t code = shared ? within(device.tables(), "import",
+                                 [&] { return device.api().import(device.handle(), host, bytes, &handle_, &error); })
+                        : device.allocate(bytes, use, &handle_, error);
   std::string what = "no memory";
   if (code == KILN_ERROR_OUT_OF_MEMORY)
     what += " for " + sizeText(bytes) + device.freeMemory();

@@ -52,6 +52,9 @@ public:
   bool notify(kiln_event *event, kiln_notice notice, void *context) const;
   void after(const kiln_signal &signal) const;
 
+  /// A buffer in memory of the device's. The backend's code.
+  int32_t allocate(uint64_t bytes, kiln_use use, kiln_buffer **buffer, kiln_error &error) const;
+
 private:
   const BackendTables &tables_;
   const kiln_host &host_;
@@ -67,7 +70,7 @@ class DeviceBuffer {
 public:
   DeviceBuffer() = default;
   /// `host` (64-byte aligned, or null for a buffer that only the device sees) outlives the buffer. Throws Error.
-  DeviceBuffer(const Device &device, void *host, size_t bytes);
+  DeviceBuffer(const Device &device, void *host, size_t bytes, kiln_use use);
   DeviceBuffer(DeviceBuffer &&other) noexcept;
   DeviceBuffer &operator=(DeviceBuffer &&other) noexcept;
   ~DeviceBuffer();

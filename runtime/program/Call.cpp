@@ -21,7 +21,7 @@ Call::Call(Program &program, size_t entry, uint32_t home)
   for (size_t backend = 1; backend < program.backends_.size(); ++backend)
     for (size_t i = 0; i < spec_.arguments.size(); ++i) {
       mirrors_.emplace_back(*program.backends_[backend]->device, buffers_[i].host,
-                            static_cast<size_t>(spec_.arguments[i].bytes));
+                            static_cast<size_t>(spec_.arguments[i].bytes), KILN_USE_ANY);
       handles_[backend][i] = mirrors_.back().handle();
     }
   // Where dimensions are open, the arena is as large as their bounds want it: a prompt takes what its length does.
@@ -86,7 +86,12 @@ void Call::bindBuffer(size_t i) {
   size_t bytes = static_cast<size_t>(argument.bytes), zone = spec_.redZones.empty() ? 0 : redZoneBytes;
   buffer.memory = Memory(bytes + 2 * zone);
   buffer.host = buffer.memory.data() + zone;
-  buffer.device = DeviceBuffer(home(), buffer.host, bytes);
+  // A parameter or state that is no result of its own memory is a copy, which becomes the next one's.
+  kiln_use use = argument.role == Role::Parameter || argument.role == Role::State || argument.role == Role::Arranged
+                     ? KILN_USE_KEPT
+                 : argument.result ? KILN_USE_RESULT
+                                   : KILN_USE_INPUT;
+  buffer.device = DeviceBuffer(home(), buffer.host, bytes, use);
   handles_[0][i] = buffer.device.handle();
   if (argument.role == Role::Arranged)
     arranged_.push_back(arrangedOf(i));

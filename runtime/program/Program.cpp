@@ -125,7 +125,7 @@ void Program::openBackends(const std::vector<uint32_t> &devices, const std::vect
 kiln_buffer *Program::bufferOn(uint32_t home, Residence &residence, Tensor &tensor) {
   DeviceBuffer &buffer = residence.on[home].buffer;
   if (!buffer.handle())
-    buffer = DeviceBuffer(*homeAt(home).device, tensor.memory.data(), tensor.memory.size());
+    buffer = DeviceBuffer(*homeAt(home).device, tensor.memory.data(), tensor.memory.size(), KILN_USE_KEPT);
   return buffer.handle();
 }
 
@@ -165,7 +165,7 @@ void Program::reserveArena(size_t bytes, bool whole) {
   if (onHost)
     arena_.reserve(bytes, whole, pool_);
   eachOpened([&](OpenBackend &opened) {
-    opened.arena = DeviceBuffer(*opened.device, onHost ? arena_.data() : nullptr, bytes);
+    opened.arena = DeviceBuffer(*opened.device, onHost ? arena_.data() : nullptr, bytes, KILN_USE_ARENA);
   });
   arenaBytes_ = bytes;
 }

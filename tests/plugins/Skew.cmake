@@ -8,7 +8,11 @@ function(take_away text)
 endfunction()
 set(older "${header}")
 take_away("  uint32_t flags;                /* KILN_BACKEND_* */\n") # of a device
-take_away("  uint64_t free_bytes;           /* of memory_bytes, at this moment; 0: not known */\n")
+take_away("  uint64_t free_bytes;           /* of memory_bytes, at this moment; 0: not known */
+  /* memory_count of them, valid until the next call of this thread; none: there is one memory. */
+  const kiln_memory *const *memories;
+  size_t memory_count;
+")
 take_away("  uint64_t device_bytes;              /* allocated on the device now, by this backend */\n")
 take_away("
   /* Optional, each by itself: work that goes on while the host does. As write, read and copy, in order with executions
@@ -24,6 +28,11 @@ take_away("
   int32_t (*notify)(kiln_event *event, kiln_notice notice, void *context, kiln_error *error);
   /* What the device is given from now on begins when the signal has come. Returns at once. */
   int32_t (*after)(kiln_device *device, const kiln_signal *signal, kiln_error *error);
+
+  /* Optional. As `allocate`, in the memory that is best for `use` (kiln_use; one that is not known is KILN_USE_ANY). A
+   * wish and no promise: any buffer may stand for any argument, be written, read and copied. Where that memory is full
+   * it may answer KILN_ERROR_OUT_OF_MEMORY: then `allocate` is asked. */
+  int32_t (*allocate_for)(kiln_device *device, uint64_t bytes, uint32_t use, kiln_buffer **buffer, kiln_error *error);
 ")
 take_away("  int32_t (*counters)(kiln_executable *executable, kiln_counters *out, kiln_error *error);\n")
 take_away("  kiln_string artifact_symbol;  /* what linked object blobs define; empty where artifacts are bytes */\n")
@@ -35,7 +44,7 @@ take_away("  kiln_string cache_folder; /* where a backend may keep what saves ti
 
 string(REGEX REPLACE "#define KILN_ABI_VERSION [0-9]+" "#define KILN_ABI_VERSION 2" newer "${header}")
 foreach(struct error type attr op kernel_info node_info entry_info program_info argument option reader host target capabilities terms
-        answer sink compile_api device_info execution counters run_api offer backend)
+        answer sink compile_api memory device_info execution counters run_api offer backend)
   string(REGEX REPLACE "\n} kiln_${struct};" "\n  uint64_t later[5];\n} kiln_${struct};" changed "${newer}")
   if(changed STREQUAL newer)
     message(FATAL_ERROR "Skew.cmake: kiln_backend.h no longer holds kiln_${struct}")

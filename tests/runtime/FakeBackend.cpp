@@ -278,6 +278,7 @@ kiln_run_api functions = {sizeof(kiln_run_api),
                           nullptr,
                           nullptr,
                           nullptr,
+                          nullptr,
                           nullptr};
 
 const kiln_backend *backend(const kiln_offer *, kiln_error *) {

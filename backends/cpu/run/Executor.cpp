@@ -383,6 +383,7 @@ extern "C" const kiln_run_api *kiln_cpu_run_api(void) {
                                    nullptr,
                                    nullptr,
                                    nullptr,
+                                   nullptr,
                                    nullptr};
   return &api;
 }

@@ -200,6 +200,7 @@ extern "C" const kiln_run_api *kiln_reference_run_api(void) {
                                    nullptr,
                                    nullptr,
                                    nullptr,
+                                   nullptr,
                                    nullptr};
   return &api;
 }

@@ -116,7 +116,7 @@ Failure Device::failure(VkResult result, const char *doing) {
 }
 
 Failure Device::outOfMemory(uint64_t bytes, const std::string &what) {
-  uint32_t heap = allocator->heap(Home::device);
+  uint32_t heap = memoryHeap(physical, Home::device);
   uint64_t all = physical.memory.memoryHeaps[heap].size;
   uint64_t left = freeBytes(instance.vk, physical, heap).value_or(all - std::min(all, allocator->bytes()));
   return {KILN_ERROR_OUT_OF_MEMORY,

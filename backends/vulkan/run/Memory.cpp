@@ -59,7 +59,8 @@ Allocator::~Allocator() {
     giveBack(block->handle, block->bytes);
 }
 
-uint32_t Allocator::type(uint32_t allowed, Home home) const {
+/// Of the types that are `allowed`, the best for it; none.
+static uint32_t memoryType(const PhysicalDevice &physical, uint32_t allowed, Home home) {
   constexpr VkMemoryPropertyFlags local = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
   constexpr VkMemoryPropertyFlags seen = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
   constexpr VkMemoryPropertyFlags cached = VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
@@ -72,8 +73,10 @@ uint32_t Allocator::type(uint32_t allowed, Home home) const {
     return none;
   };
   std::vector<uint32_t> wishes;
-  if (home == Home::device && physical.unified)
+  if ((home == Home::device || home == Home::input) && physical.unified)
     wishes = {find(local | seen | cached, 0), find(local | seen, 0), find(local, 0), find(0, 0)};
+  else if (home == Home::input)
+    wishes = {find(local | seen, 0), find(local, 0), find(0, 0)};
   else if (home == Home::device)
     wishes = {find(local, seen), find(local, 0), find(0, 0)};
   else if (home == Home::upload)
@@ -86,8 +89,8 @@ uint32_t Allocator::type(uint32_t allowed, Home home) const {
   return none;
 }
 
-uint32_t Allocator::heap(Home home) const {
-  uint32_t number = type(UINT32_MAX, home);
+uint32_t memoryHeap(const PhysicalDevice &physical, Home home) {
+  uint32_t number = memoryType(physical, UINT32_MAX, home);
   return number == none ? 0 : physical.memory.memoryTypes[number].heapIndex;
 }
 
@@ -120,7 +123,7 @@ void Allocator::giveBack(VkDeviceMemory handle, uint64_t bytes) {
 }
 
 VkResult Allocator::allocate(const VkMemoryRequirements &needs, Home home, Memory &memory) {
-  uint32_t chosen = type(needs.memoryTypeBits, home);
+  uint32_t chosen = memoryType(physical, needs.memoryTypeBits, home);
   if (chosen == none)
     return VK_ERROR_FEATURE_NOT_PRESENT;
   if (needs.size > largestShared) {

@@ -31,9 +31,13 @@ struct RawBuffer {
 /// Who works with a buffer.
 enum class Home {
   device,  ///< shaders; where all memory is one, the host sees it too
+  input,   ///< the host writes it, shaders read it: the device's memory that the host sees, where there is some
   upload,  ///< the host writes it, copies read it
   readback ///< copies and (rarely) shaders write it, the host reads it
 };
+
+/// The heap that it would be in.
+uint32_t memoryHeap(const PhysicalDevice &physical, Home home);
 
 /// Small pieces share blocks, since drivers allow a few thousand allocations only; large ones have one each. Memory
 /// that the host sees is mapped for good and coherent.
@@ -49,8 +53,6 @@ public:
   void free(const Memory &memory);
   /// Taken from the device now.
   uint64_t bytes() const { return taken; }
-  /// The heap that `home` would be in.
-  uint32_t heap(Home home) const;
 
 private:
   const PhysicalDevice &physical;
@@ -59,7 +61,6 @@ private:
   std::vector<std::unique_ptr<MemoryBlock>> blocks;
   uint64_t taken = 0;
 
-  uint32_t type(uint32_t allowed, Home home) const;
   VkResult take(uint64_t bytes, uint32_t type, VkDeviceMemory &handle, uint8_t *&mapped);
   void giveBack(VkDeviceMemory handle, uint64_t bytes);
 };

@@ -48,6 +48,31 @@ Failure noDevice(const Instance &instance, uint32_t number) {
   return {KILN_ERROR_INVALID, format("Vulkan has no device %u; the last is %zu", number, instance.devices.size() - 1)};
 }
 
+/// Where a device has several heaps: what they are called, how large they are. Valid until the thread's next call.
+struct Heaps {
+  std::vector<kiln_memory> memories;
+  std::vector<const kiln_memory *> list;
+};
+void listHeaps(const Instance &instance, const PhysicalDevice &device, kiln_device_info &info) {
+  static thread_local Heaps heaps;
+  uint32_t count = device.memory.memoryHeapCount;
+  if (count < 2)
+    return;
+  heaps = {std::vector<kiln_memory>(count), std::vector<const kiln_memory *>(count)};
+  for (uint32_t i = 0; i < count; ++i) {
+    const VkMemoryHeap &heap = device.memory.memoryHeaps[i];
+    bool local = heap.flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT;
+    constexpr uint32_t kept = 1u << KILN_USE_ARENA | 1u << KILN_USE_KEPT | 1u << KILN_USE_RESULT;
+    heaps.memories[i] = {sizeof(kiln_memory), 0, local ? kiln_string{"device", 6} : kiln_string{"host", 4}, heap.size,
+                         freeBytes(instance.vk, device, i).value_or(0)};
+    heaps.memories[i].uses |= i == memoryHeap(device, Home::device) ? kept : 0;
+    heaps.memories[i].uses |= i == memoryHeap(device, Home::input) ? 1u << KILN_USE_INPUT : 0;
+    heaps.list[i] = &heaps.memories[i];
+  }
+  info.memories = heaps.list.data();
+  info.memory_count = count;
+}
+
 int32_t deviceInfo(const kiln_host *host, uint32_t number, kiln_device_info *info, kiln_error *error) {
   Instance &instance = theInstance(host);
   if (number >= instance.devices.size())
@@ -64,6 +89,7 @@ int32_t deviceInfo(const kiln_host *host, uint32_t number, kiln_device_info *inf
   full.flags = KILN_BACKEND_DETERMINISTIC;
   if (device.flushesDenormals)
     full.flags |= KILN_BACKEND_FLUSHES_DENORMALS;
+  listHeaps(instance, device, full);
   full.size = info->size;
   std::memcpy(info, &full, std::min<size_t>(info->size, sizeof full));
   return KILN_SUCCESS;
@@ -87,11 +113,12 @@ void closeDevice(kiln_device *device) { delete &of(device); }
 
 //===-- Buffers --------------------------------------------------------------------------------------------------===//
 
-int32_t allocate(kiln_device *handle, uint64_t bytes, kiln_buffer **buffer, kiln_error *error) {
+int32_t allocateFor(kiln_device *handle, uint64_t bytes, uint32_t use, kiln_buffer **buffer, kiln_error *error) {
   Device *device = &of(handle);
+  Home home = use == KILN_USE_INPUT ? Home::input : Home::device;
   return guarded(*device, error, [&]() -> Failure {
     auto made = std::make_unique<Buffer>();
-    if (Failure failure = device->create(bytes, Home::device, "a buffer", made->raw))
+    if (Failure failure = device->create(bytes, home, "a buffer", made->raw))
       return failure;
     made->device = device;
     made->bytes = bytes;
@@ -100,6 +127,10 @@ int32_t allocate(kiln_device *handle, uint64_t bytes, kiln_buffer **buffer, kiln
     *buffer = reinterpret_cast<kiln_buffer *>(made.release());
     return {};
   });
+}
+
+int32_t allocate(kiln_device *handle, uint64_t bytes, kiln_buffer **buffer, kiln_error *error) {
+  return allocateFor(handle, bytes, KILN_USE_ANY, buffer, error);
 }
 
 void releaseBuffer(kiln_buffer *handle) {
@@ -290,7 +321,8 @@ extern "C" const kiln_run_api *kiln_vulkan_run_api(void) {
                                    nullptr,
                                    nullptr,
                                    nullptr,
-                                   nullptr};
+                                   nullptr,
+                                   allocateFor};
   return &api;
 }
 

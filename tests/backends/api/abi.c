@@ -204,6 +204,14 @@ int main(void) {
   FIELD(kiln_device_info, max_allocation_bytes);
   FIELD(kiln_device_info, flags);
   FIELD(kiln_device_info, free_bytes);
+  FIELD(kiln_device_info, memories);
+  FIELD(kiln_device_info, memory_count);
+  SIZE(kiln_memory);
+  FIELD(kiln_memory, size);
+  FIELD(kiln_memory, uses);
+  FIELD(kiln_memory, name);
+  FIELD(kiln_memory, bytes);
+  FIELD(kiln_memory, free_bytes);
   SIZE(kiln_status);
   FIELD(kiln_status, kind);
   FIELD(kiln_status, kernel);
@@ -268,6 +276,7 @@ int main(void) {
   FIELD(kiln_run_api, copy_async);
   FIELD(kiln_run_api, notify);
   FIELD(kiln_run_api, after);
+  FIELD(kiln_run_api, allocate_for);
   SIZE(kiln_offer);
   FIELD(kiln_offer, size);
   FIELD(kiln_offer, oldest);

@@ -1,6 +1,7 @@
 /* A backend that finishes late: what it is given waits in a queue for a thread of its own, which takes its time over
  * each execution (the option `delay`, in microseconds). The work itself is another plugin's: LATE_INNER is its source,
  * or LATE_LIBRARY its file. Two devices, each with its thread. When one is closed it says what became of its events.
+ * LATE_MEMORIES says that it has three memories, one of which is soon full, and which buffers it was asked for.
  * LATE_EAGER and LATE_SILENT have a fault: a signal that is not waited for, a notice that never comes. */
 #define _GNU_SOURCE
 #ifdef LATE_INNER
@@ -57,6 +58,7 @@ struct device {
   int64_t breaks;     /* the number of the execution that fails; 0: none */
   unsigned under_way; /* executions that are not over */
   unsigned executions, meanwhile, blocked, waits, signals;
+  unsigned uses[5], full; /* buffers for each kiln_use, and those that found no room */
 };
 struct buffer {
   struct device *device;
@@ -247,6 +249,15 @@ static int32_t late_info(const kiln_host *host, uint32_t number, kiln_device_inf
 #endif
   info->flags |= KILN_BACKEND_CANCELS;
   info->name = number ? TEXT("another thread") : TEXT("a thread");
+#ifdef LATE_MEMORIES
+  static const kiln_memory near = {
+      sizeof near, 1u << KILN_USE_ARENA | 1u << KILN_USE_KEPT, {"near", 4}, 64u << 20, 32u << 20};
+  static const kiln_memory seen = {sizeof seen, 1u << KILN_USE_INPUT, {"seen by the host", 16}, 0, 0};
+  static const kiln_memory far = {sizeof far, 1u << KILN_USE_ANY, {"far", 3}, 1u << 30, 0};
+  static const kiln_memory *const memories[] = {&near, &seen, &far};
+  info->memories = memories;
+  info->memory_count = 3;
+#endif
   return code;
 }
 
@@ -284,6 +295,11 @@ static void late_close(kiln_device *handle) {
            "late %u: %u executions, %u given while it was at work; %u waits, %u of them blocked; %u signals",
            device->number, device->executions, device->meanwhile, device->waits, device->blocked, device->signals);
   device->program->log(device->program->self, 2, (kiln_string){line, strlen(line)});
+#ifdef LATE_MEMORIES
+  snprintf(line, sizeof line, "late: buffers for any %u, arena %u, kept %u (%u no room), input %u, result %u",
+           device->uses[0], device->uses[1], device->uses[2], device->full, device->uses[3], device->uses[4]);
+  device->program->log(device->program->self, 2, (kiln_string){line, strlen(line)});
+#endif
   free(device);
 }
 
@@ -309,6 +325,20 @@ static int32_t late_import(kiln_device *handle, void *memory, uint64_t bytes, ki
   int32_t code = innerRun.import(device->inner, memory, bytes, &made, error);
   pthread_mutex_unlock(&device->use);
   return code ? code : made_buffer(device, made, bytes, buffer);
+}
+#endif
+#ifdef LATE_MEMORIES
+/* Of parameters and states every third finds no room. */
+static int32_t late_allocate_for(kiln_device *handle, uint64_t bytes, uint32_t use, kiln_buffer **buffer,
+                                 kiln_error *error) {
+  struct device *device = (struct device *)handle;
+  if (use > KILN_USE_RESULT)
+    use = KILN_USE_ANY;
+  if (++device->uses[use] % 3 == 0 && use == KILN_USE_KEPT) {
+    ++device->full;
+    return late_fail(error, KILN_ERROR_OUT_OF_MEMORY, "the near memory is full");
+  }
+  return late_allocate(handle, bytes, buffer, error);
 }
 #endif
 static void late_release(kiln_buffer *handle) {
@@ -450,6 +480,9 @@ __attribute__((visibility("default"))) const kiln_backend *kiln_backend_plugin(c
                                        .read_async = late_read_async,
                                        .copy_async = late_copy_async,
                                        .notify = late_notify,
+#ifdef LATE_MEMORIES
+                                       .allocate_for = late_allocate_for,
+#endif
                                        .after = late_after};
   static const kiln_option delay = {sizeof delay,
                                     KILN_OPTION_RUN,
