@@ -151,10 +151,10 @@ static int32_t load(kiln_device *device, const kiln_program *program, const void
 }
 
 const kiln_run_api *runApi() {
-  static const kiln_run_api api = {sizeof(api), deviceCount, deviceInfo, openDevice, closeDevice, allocate,
-                                   nullptr,     release,     nullptr,    nullptr,    writeBuffer, readBuffer,
-                                   copyBuffer,  load,        unload,     execute,    wait,        profile,
-                                   counters,    nullptr,     nullptr,    nullptr,    nullptr,     nullptr};
+  static const kiln_run_api api = {sizeof(api), deviceCount, deviceInfo, openDevice,  closeDevice, allocate,   nullptr,
+                                   release,     nullptr,     nullptr,    writeBuffer, readBuffer,  copyBuffer, load,
+                                   unload,      execute,     wait,       profile,     counters,    nullptr,    nullptr,
+                                   nullptr,     nullptr,     nullptr,    nullptr};
   return &api;
 }
 
