@@ -9,6 +9,7 @@
 #include "runtime/support/Error.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace kiln::huggingface {
 
@@ -72,9 +73,24 @@ std::vector<int32_t> orderOf(const QuantisedFiles &files, const TensorView &orde
   return inOrder ? std::vector<int32_t>() : result;
 }
 
+/// Zero point i of a row of words. `lessOne`: stored as one less than it is. 0 is then all bits, and, as GPTQModel
+/// subtracts one from all numbers of a word at once, borrows from the next in its word; three bits, which lie across
+/// words, wrap by themselves.
+int gptqZeroAt(const uint8_t *words, int64_t i, int bits, bool lessOne) {
+  if (!lessOne)
+    return packedAt(words, i, bits);
+  int most = (1 << bits) - 1;
+  if (32 % bits)
+    return (packedAt(words, i, bits) + 1) & most;
+  uint32_t word;
+  std::memcpy(&word, words + i * bits / 32 * 4, 4);
+  word += UINT32_MAX / static_cast<uint32_t>(most); // one to each number
+  return static_cast<int>(word >> (i * bits % 32)) & most;
+}
+
 /// K rows of the file become the columns here: qweight i32[K * bits / 32, N], qzeros i32[groups, N * bits / 32], scales
-/// [groups, N]. `zero`: what is added to a zero point as it is stored.
-QuantisedMatrix gptqMatrix(const QuantisedFiles &files, const std::string &stem, int bits, int64_t size, int zero) {
+/// [groups, N]. `lessOne`: so zero points are stored.
+QuantisedMatrix gptqMatrix(const QuantisedFiles &files, const std::string &stem, int bits, int64_t size, bool lessOne) {
   const TensorView &weight = files.need(stem + ".qweight"), &scales = files.need(stem + ".scales");
   files.expectMatrix(weight, wordTypes);
   files.expectMatrix(scales, scaleTypes);
@@ -105,10 +121,10 @@ QuantisedMatrix gptqMatrix(const QuantisedFiles &files, const std::string &stem,
     for (int64_t i = 0; i < width; ++i)
       numbers[i] = static_cast<uint8_t>(packedAt(weight.data + row * 4, i, bits, rows));
   };
-  matrix.groups = [zeros, scales, bits, rows, count, zero](int64_t row, Group *groups) {
+  matrix.groups = [zeros, scales, bits, rows, count, lessOne](int64_t row, Group *groups) {
     for (int64_t g = 0; g < count; ++g)
       groups[g] = {numberAt(scales, g * rows + row), 0,
-                   packedAt(zeros.data + g * zeros.shape[1] * 4, row, bits) + zero};
+                   gptqZeroAt(zeros.data + g * zeros.shape[1] * 4, row, bits, lessOne)};
   };
   return matrix;
 }
@@ -133,7 +149,7 @@ Matrices gptqMatrices(const QuantisedFiles &files) {
   Matrices found;
   // Once a zero point was stored as one less than it is.
   for (const std::string &stem : stemsOf(files, ".qweight"))
-    found.push_back(gptqMatrix(files, stem, bits, groupSize(files), form == "gptq" ? 1 : 0));
+    found.push_back(gptqMatrix(files, stem, bits, groupSize(files), form == "gptq"));
   return found;
 }
 

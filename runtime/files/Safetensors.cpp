@@ -104,7 +104,8 @@ Safetensors Safetensors::parse(std::string_view bytes, const std::string &what, 
   std::string_view data = bytes.substr(8 + header);
   for (const Json &entry : root.object()) {
     if (entry.key() == "__metadata__") {
-      readMetadata(entry, what, result.metadata_);
+      if (!entry.isNull()) // as MLX writes that there is none
+        readMetadata(entry, what, result.metadata_);
       continue;
     }
     try {

@@ -91,6 +91,7 @@ TEST(Safetensors, LyingFiles) {
   EXPECT_THAT(parseError(packed(R"({"__metadata__":{"epoch":3}})", 0)),
               HasSubstr("__metadata__, from names to strings: 'epoch': expected a string"));
   EXPECT_THAT(parseError(packed(R"({"__metadata__":[1]})", 0)), HasSubstr("__metadata__, from names to strings"));
+  EXPECT_TRUE(Safetensors::parse(packed(R"({"__metadata__":null})", 0), "x").metadata().empty());
 }
 
 TEST(Safetensors, OverlapsHolesAndRepeats) {

@@ -148,6 +148,40 @@ TEST(Quantised, BlocksAreTakenWhereTheyHoldTheMatrix) {
   EXPECT_EQ(form(256, 64, 8, KILN_F16, 0, -1e-7F), "f32");
 }
 
+// Stored as one less, a zero point of 0 is all bits, and borrows from the next of its word, as GPTQModel writes words.
+TEST(Quantised, ZeroPointsOfNothingInGptq) {
+  for (int64_t bits : {2, 3, 4, 8}) {
+    int64_t most = (1 << bits) - 1;
+    std::vector<uint32_t> words(static_cast<size_t>(bits)); // of 32 rows
+    std::vector<float> expected;
+    for (int64_t row = 0; row < 32; ++row) {
+      int64_t zero = row % 3 == 0 ? 0 : row * 5 & most;
+      auto stored = static_cast<uint64_t>(bits == 3 ? (zero - 1) & most : zero) << (row * bits % 32);
+      words[static_cast<size_t>(row * bits / 32)] |= static_cast<uint32_t>(stored);
+      if (stored >> 32)
+        words[static_cast<size_t>(row * bits / 32) + 1] |= static_cast<uint32_t>(stored >> 32);
+      expected.insert(expected.end(), 32, static_cast<float>(-zero));
+    }
+    std::string zeros;
+    for (uint32_t word : words)
+      zeros += testing::repeated(1, bits == 3 ? word : word - UINT32_MAX / static_cast<uint32_t>(most));
+    testing::QuantisedCase given = testing::quantisedCases().at("gptq");
+    given.config.replace(given.config.find("\"bits\":4"), 8, format("\"bits\":%d", static_cast<int>(bits)));
+    given.tensors = {{"q.qweight", {KILN_I32, {bits, 32}, std::string(static_cast<size_t>(bits) * 128, '\0')}},
+                     {"q.qzeros", {KILN_I32, {1, bits}, zeros}},
+                     {"q.scales", {KILN_F16, {1, 32}, testing::repeated(32, uint16_t{0x3c00})}}};
+    huggingface::Settings settings(Json::parse(given.config, "x"), "x");
+    for (bool keep : {false, true}) {
+      std::vector<std::string> notes;
+      bool read = false, kept = false;
+      Safetensors tensors =
+          huggingface::readQuantised(settings, Safetensors::of(given.views(), "x", nullptr), keep, notes, read);
+      EXPECT_EQ(elementsOf(tensors, "q.weight", kept), expected) << bits;
+      EXPECT_EQ(kept, keep);
+    }
+  }
+}
+
 TEST(Quantised, FloatsOfEightBits) {
   auto number = [](kiln_dtype dtype, uint8_t bits) { return huggingface::numberAt({"x", dtype, {1}, &bits, 1}, 0); };
   EXPECT_EQ(number(KILN_F8E4M3, 0x7e), 448);
