@@ -91,9 +91,10 @@ static void roundUp(Call &call, Windows &w, const std::vector<Dim> &extents) {
     Dim more = (room + Dim(w.stride[i] - 1)).floordiv(w.stride[i]) * Dim(w.stride[i]) - room;
     // The last window has to begin before the padding behind.
     Dim begins = room + more;
+    // (A window less: there is no need to cut the image for that, which places in it would not be of.)
     if (std::optional<bool> inside = call.importer.lessOrEqual(begins, extents[i] + w.low[i] - Dim(1));
         inside && !*inside)
-      more = more - Dim(w.stride[i]);
+      more = more.constant().value_or(0) > 0 ? Dim(0) : more - Dim(1);
     w.high[i] = w.high[i] + more;
   }
 }

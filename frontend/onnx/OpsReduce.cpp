@@ -14,8 +14,12 @@ static std::function<void(Call &)> reduction(const char *written, int64_t since,
     bool keep = call.integer("keepdims", 1) != 0;
     bool noop = call.integer("noop_with_empty_axes", 0) != 0;
     std::vector<int64_t> axes = call.axes("axes", 1, since, x.rank(), {});
-    if (axes.empty() && noop)
-      return *each ? call.set(0, std::string(each) + "(" + call.tensor(0) + ")") : call.alias(0, x);
+    if (axes.empty() && noop) {
+      if (!*each)
+        return call.alias(0, x);
+      std::string out = std::string(each) + "(" + call.tensor(0) + ")";
+      return call.set(0, isFloat(x.dtype) ? out : out + ".to(" + dtypeName(x.dtype) + ")");
+    }
     bool all = axes.empty(), nothing = false;
     std::vector<Dim> shape;
     for (int64_t i = 0; i < x.rank(); ++i) {
