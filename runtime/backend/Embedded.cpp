@@ -13,8 +13,8 @@ namespace kiln {
 
 std::string ownFile() {
   Dl_info info = {};
-  if (dladdr(reinterpret_cast<const void *>(&openEmbedded), &info) && info.dli_fname && info.dli_fname[0] == '/' &&
-      std::strstr(info.dli_fname, ".so"))
+  if (dladdr(reinterpret_cast<const void *>(&openEmbedded), &info) && info.dli_fname &&
+      std::strchr(info.dli_fname, '/') && std::strstr(info.dli_fname, ".so"))
     return info.dli_fname;
   return "/proc/self/exe";
 }

@@ -102,7 +102,12 @@ Codings fileCodings(const WeightChoice &choice) {
   for (const WeightChoice::File &loaded : choice.files)
     if (!loaded.path.ends_with(".json")) { // an index has no metadata
       Safetensors file = Safetensors::open(loaded.path);
-      all.merge(codingsIn(file.metadata()));
+      Codings more = codingsIn(file.metadata());
+      all.merge(more);
+      for (const auto &[key, text] : more) // what the first one has stays
+        if (all.at(key) != text)
+          std::fprintf(stderr, "note: '%s' has another %s than the files before it, whose is taken\n",
+                       loaded.path.c_str(), key.c_str());
     }
   return all;
 }

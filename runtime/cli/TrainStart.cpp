@@ -64,10 +64,12 @@ void Training::enter(size_t number) {
   bool begins = savedStep_ < 0 && visit.first;
   const Json &train = program_->manifest().train;
   const Json *from = begins && train.isObject() && (number > 0 || !options_.has("load")) ? train.find("from") : nullptr;
-  if (from && !out_.empty() && !results_.contains(from->string()))
-    bringCodings(WeightChoice::of(resultPath(from->string())));
+  if (auto kept = from ? results_.find(from->string()) : results_.end(); kept != results_.end())
+    bringCodings(kept->second.codings);
+  else if (from && !out_.empty() && fileExists(resultPath(from->string())))
+    bringCodings(fileCodings(WeightChoice::of(resultPath(from->string()))));
   if (begins && number > 0)
-    bringCodings(recipeWeights(program_->manifest()));
+    bringCodings(fileCodings(recipeWeights(program_->manifest())));
   at_ = &open(visit);
   int64_t each = at_->recipe.steps;
   until_ = (visit.round + 1) * each;
@@ -93,10 +95,7 @@ void Training::enter(size_t number) {
 }
 
 /// Of weights that are to be taken: before what the run has had until now.
-void Training::bringCodings(const WeightChoice &choice) {
-  WeightChoice there = choice;
-  std::erase_if(there.files, [](const WeightChoice::File &file) { return !fileExists(file.path); });
-  Codings brought = fileCodings(there);
+void Training::bringCodings(Codings brought) {
   brought.merge(codings_);
   codings_ = std::move(brought);
 }
@@ -110,7 +109,7 @@ void Training::takeResult(const std::string &name) {
   if (auto kept = results_.find(name); kept != results_.end()) {
     std::vector<TensorRequest> places = program_->weightRequests();
     for (size_t i = 0; i < places.size(); ++i)
-      std::memcpy(places[i].data, kept->second[i].data(), kept->second[i].size());
+      std::memcpy(places[i].data, kept->second.weights[i].data(), kept->second.weights[i].size());
   } else if (!out_.empty() && fileExists(path)) {
     program_->loadWeights(path);
   } else {
@@ -127,9 +126,10 @@ void Training::keepResult(const std::string &name) {
       wanted |= plan_[later].first && stage->train.stringOr("from", "") == name;
   if (!wanted)
     return;
-  std::vector<std::vector<uint8_t>> &kept = results_[name];
+  Result &kept = results_[name];
+  kept.codings = codings_;
   for (const TensorView &view : program_->weights())
-    kept.emplace_back(view.data, view.data + view.bytes);
+    kept.weights.emplace_back(view.data, view.data + view.bytes);
 }
 
 /// `begin` or `end` of the recipe, where it has them.

@@ -56,7 +56,7 @@ private:
   TrainingStage &open(const Visit &visit);
   void enter(size_t number);
   void takeResult(const std::string &name);
-  void bringCodings(const WeightChoice &choice);
+  void bringCodings(Codings brought);
   std::string resultPath(const std::string &name) const;
   void keepResult(const std::string &name);
   void steps();
@@ -96,8 +96,13 @@ private:
   std::string out_;
   std::optional<FolderLock> lock_; // of out_
   std::vector<Visit> plan_;
-  size_t visit_ = 0;                                                 // where in it
-  std::map<std::string, std::vector<std::vector<uint8_t>>> results_; // weights that later recipes begin with
+  size_t visit_ = 0; // where in it
+  /// What later recipes begin with: weights, and what their data were read by.
+  struct Result {
+    std::vector<std::vector<uint8_t>> weights;
+    Codings codings;
+  };
+  std::map<std::string, Result> results_;
   std::map<std::string, std::unique_ptr<TrainingStage>> stages_;
   TrainingStage *at_ = nullptr;
   int64_t until_ = 0;   // the steps of the stage that this visit ends at

@@ -5,6 +5,7 @@
 #include "runtime/support/Json.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace kiln {
 
@@ -13,6 +14,15 @@ void Normalisation::apply(std::vector<float> &values) const {
     size_t column = i % means.size();
     values[i] = static_cast<float>((values[i] - means[column]) / deviations[column]);
   }
+}
+
+void Normalisation::add(const SourceSpec &spec, size_t column, double mean, double deviation) {
+  if (!std::isfinite(mean) || !std::isfinite(deviation))
+    fail("data '%s': column %zu has no mean and deviation, which normalise=True takes: a number in the rows that are "
+         "trained on is not finite, or there are no such rows",
+         spec.name.c_str(), column + 1);
+  means.push_back(mean);
+  deviations.push_back(deviation > 0 ? deviation : 1.0);
 }
 
 Codings codingsIn(const std::map<std::string, std::string> &metadata) {
@@ -36,13 +46,13 @@ static const std::string *find(const SourceContext &context, const char *prefix,
 }
 
 std::optional<Vocabulary> givenVocabulary(const SourceContext &context, const std::string &field, Vocabulary::Kind kind,
-                                          size_t limit) {
+                                          size_t limit, bool exact) {
   std::string key;
   const std::string *text = find(context, vocabularyPrefix, field, key);
   if (!text)
     return std::nullopt;
   Vocabulary given = Vocabulary::deserialise(*text, key);
-  if (given.kind() == kind && (limit == 0 || given.size() <= limit))
+  if (given.kind() == kind && (limit == 0 || given.size() == limit || (!exact && given.size() < limit)))
     return given;
   std::fprintf(stderr, "note: data '%s': the weights' vocabulary has %zu %s, the recipe's %s: it is made anew\n",
                context.spec->name.c_str(), given.size(), nameOf(given.kind()),
@@ -50,24 +60,65 @@ std::optional<Vocabulary> givenVocabulary(const SourceContext &context, const st
   return std::nullopt;
 }
 
-std::optional<std::vector<std::string>> givenClasses(const SourceContext &context, const std::string &field,
-                                                     const std::set<std::string> &found) {
+/// The weights' classes, each once; none where there are none.
+static std::vector<std::string> readClasses(const SourceContext &context, const std::string &field) {
   std::string key;
   const std::string *text = find(context, classesPrefix, field, key);
-  if (!text)
-    return std::nullopt;
-  Json names = Json::parse(*text, key);
   std::vector<std::string> given;
-  for (const Json &name : names.array())
-    given.push_back(name.string());
-  auto other = std::find_if(found.begin(), found.end(), [&](const std::string &name) {
-    return std::find(given.begin(), given.end(), name) == given.end();
-  });
+  if (!text)
+    return given;
+  Json names = Json::parse(*text, key);
+  std::set<std::string_view> once;
+  for (size_t i = 0; names.isArray() && i < names.array().size(); ++i)
+    if (const Json &name = names.array()[i]; !name.isString())
+      fail("%s: %s is no name of a class", key.c_str(), name.str().c_str());
+    else if (!once.insert(name.string()).second)
+      fail("%s: the class '%s' stands twice", key.c_str(), name.string().c_str());
+    else
+      given.push_back(name.string());
+  if (given.empty())
+    fail("%s: a list of the classes' names is expected", key.c_str());
+  return given;
+}
+
+std::optional<std::vector<std::string>> givenClasses(const SourceContext &context, const std::string &field,
+                                                     const std::set<std::string> &found, size_t limit) {
+  std::vector<std::string> given = readClasses(context, field);
+  if (given.empty())
+    return std::nullopt;
+  if (limit != 0 && given.size() > limit) {
+    std::fprintf(stderr, "note: data '%s': the weights have %zu classes, the recipe %zu: they are numbered anew\n",
+                 context.spec->name.c_str(), given.size(), limit);
+    return std::nullopt;
+  }
+  std::set<std::string_view> known(given.begin(), given.end());
+  auto other = std::find_if(found.begin(), found.end(), [&](const std::string &name) { return !known.contains(name); });
   if (other == found.end() || !context.trains)
     return given;
   std::fprintf(stderr, "note: data '%s': '%s' is none of the weights' %zu classes: they are numbered anew\n",
                context.spec->name.c_str(), other->c_str(), given.size());
   return std::nullopt;
+}
+
+void tellOtherClasses(const SourceContext &context, const std::string &field, const std::vector<std::string> &recipes) {
+  if (std::vector<std::string> given = readClasses(context, field); !given.empty() && given != recipes)
+    std::fprintf(
+        stderr, "note: data '%s' has the recipe's classes; the weights were trained with others, or in another order\n",
+        context.spec->name.c_str());
+}
+
+/// A list of finite numbers.
+static std::vector<double> numbersOf(const Json &json, const char *name, const std::string &key) {
+  const Json *list = json.isObject() ? json.find(name) : nullptr;
+  if (!list || !list->isArray())
+    fail("%s: a list '%s' is expected", key.c_str(), name);
+  std::vector<double> numbers;
+  for (const Json &one : list->array())
+    if (one.kind() == Json::Kind::Int || one.kind() == Json::Kind::Float)
+      numbers.push_back(one.number());
+    else
+      fail("%s: '%s' holds %s, which is no number", key.c_str(), name, one.str().c_str());
+  return numbers;
 }
 
 std::optional<Normalisation> givenNormalisation(const SourceContext &context, const std::string &field, size_t width) {
@@ -76,11 +127,7 @@ std::optional<Normalisation> givenNormalisation(const SourceContext &context, co
   if (!text)
     return std::nullopt;
   Json json = Json::parse(*text, key);
-  Normalisation given;
-  for (const Json &mean : json.at("mean").array())
-    given.means.push_back(mean.number());
-  for (const Json &deviation : json.at("deviation").array())
-    given.deviations.push_back(deviation.number());
+  Normalisation given{numbersOf(json, "mean", key), numbersOf(json, "deviation", key)};
   if (given.means.empty() || given.means.size() != given.deviations.size())
     fail("%s: %zu means and %zu deviations", key.c_str(), given.means.size(), given.deviations.size());
   if (std::any_of(given.deviations.begin(), given.deviations.end(), [](double d) { return !(d > 0); }))
@@ -100,7 +147,7 @@ template <typename T, typename Text> static std::string listOf(const std::vector
 }
 
 std::string textOf(const std::vector<std::string> &classes) {
-  return listOf(classes, [](const std::string &name) { return jsonQuote(name); });
+  return classes.empty() ? "" : listOf(classes, [](const std::string &name) { return jsonQuote(name); });
 }
 
 std::string textOf(const Normalisation &normalisation) {

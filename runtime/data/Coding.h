@@ -13,6 +13,9 @@ namespace kiln {
 struct Normalisation {
   std::vector<double> means, deviations;
 
+  /// Of column `column` of a source's file, as they were measured; a column that does not change keeps its deviation.
+  /// Throws Error where the numbers have none.
+  void add(const SourceSpec &spec, size_t column, double mean, double deviation);
   /// Rows of as many columns, in place: (x - mean) / deviation.
   void apply(std::vector<float> &values) const;
 };
@@ -21,18 +24,21 @@ struct Normalisation {
 Codings codingsIn(const std::map<std::string, std::string> &metadata);
 
 /// The vocabulary that the weights bring for a field; none: there is none, it is of another kind, or has more tokens
-/// than the recipe says (`limit`, 0: any number). The latter two are told on stderr. Throws Error where it is damaged,
-/// as all of these do.
+/// than the recipe says (`limit`, 0: any number), or another number where that is `exact`. The latter are told on
+/// stderr. Throws Error where it is damaged, as all of these do.
 std::optional<Vocabulary> givenVocabulary(const SourceContext &context, const std::string &field, Vocabulary::Kind kind,
-                                          size_t limit);
+                                          size_t limit, bool exact = false);
 /// The names of classes, in the order of their numbers, that the weights bring for a field whose data have `found`;
-/// none: there are none, or the data have others and are to be trained on, which is told on stderr.
+/// none: there are none, or more than the recipe says (`limit`, 0: any number), or the data have others and are to be
+/// trained on; the latter two are told on stderr.
 std::optional<std::vector<std::string>> givenClasses(const SourceContext &context, const std::string &field,
-                                                     const std::set<std::string> &found);
+                                                     const std::set<std::string> &found, size_t limit = 0);
+/// Tells on stderr where the weights have other classes than the recipe, which writes them out, or another order.
+void tellOtherClasses(const SourceContext &context, const std::string &field, const std::vector<std::string> &recipes);
 /// The means and deviations of `width` columns.
 std::optional<Normalisation> givenNormalisation(const SourceContext &context, const std::string &field, size_t width);
 
-/// The texts of them.
+/// The texts of them; of no classes an empty one.
 std::string textOf(const std::vector<std::string> &classes);
 std::string textOf(const Normalisation &normalisation);
 

@@ -133,10 +133,12 @@ Labels::Labels(const std::vector<TableFile> &files, size_t column, const SourceC
   } else if (classes->isInt()) {
     count_ = classes->integer(1, INT32_MAX);
   } else {
-    sorted_ = false;
     for (const Json &name : classes->array())
       classes_.push_back(name.isString() ? name.string() : std::to_string(name.integer()));
+    tellOtherClasses(context, "label", classes_);
   }
+  for (size_t i = 0; i < classes_.size(); ++i)
+    numbers_.emplace(classes_[i], static_cast<int32_t>(i));
   for (const TableFile &file : files) // each label is one, or the first that is not is told
     for (size_t row = 0; row < file.table.rows.size(); ++row)
       of(file, row);
@@ -175,7 +177,6 @@ void Labels::nameClasses(const std::vector<TableFile> &files, const SourceContex
     }
   if (std::optional<std::vector<std::string>> given = givenClasses(context, "label", words)) {
     classes_ = *given;
-    sorted_ = false;
     whose_ = "the classes that the weights were trained with";
   } else if (!numbers) {
     classes_.assign(words.begin(), words.end());
@@ -185,10 +186,8 @@ void Labels::nameClasses(const std::vector<TableFile> &files, const SourceContex
 int32_t Labels::of(const TableFile &file, size_t row) const {
   const std::string &cell = file.table.rows[row].at(column_);
   if (!classes_.empty()) {
-    auto found = sorted_ ? std::lower_bound(classes_.begin(), classes_.end(), cell)
-                         : std::find(classes_.begin(), classes_.end(), cell);
-    if (found != classes_.end() && *found == cell)
-      return static_cast<int32_t>(found - classes_.begin());
+    if (auto found = numbers_.find(cell); found != numbers_.end())
+      return found->second;
     NearestName nearest(cell);
     for (const std::string &name : classes_)
       nearest.consider(name);

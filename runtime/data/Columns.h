@@ -4,6 +4,7 @@
 #include "runtime/data/Source.h"
 #include "runtime/files/Csv.h"
 
+#include <map>
 #include <optional>
 
 namespace kiln {
@@ -42,9 +43,9 @@ private:
   void nameClasses(const std::vector<TableFile> &files, const SourceContext &context);
 
   size_t column_;
-  int64_t count_ = -1;               // of numbered classes, where it is known
-  std::vector<std::string> classes_; // where labels are words, or named
-  bool sorted_ = true;
+  int64_t count_ = -1;                                  // of numbered classes, where it is known
+  std::vector<std::string> classes_;                    // where labels are words, or named
+  std::map<std::string, int32_t, std::less<>> numbers_; // of these
   const char *whose_ = "the recipe's classes";
 };
 

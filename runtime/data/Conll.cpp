@@ -82,20 +82,22 @@ std::vector<std::string> tagNames(const TaggedFile &file, const SourceContext &c
   if (classes && classes->isArray()) {
     for (const Json &one : classes->array())
       names.push_back(one.isString() ? one.string() : std::to_string(one.integer()));
+    tellOtherClasses(context, "tags", names);
     return names;
   }
   std::set<std::string> seen;
   for (const std::vector<TaggedWord> &sentence : file.sentences)
     for (const TaggedWord &word : sentence)
       seen.insert(word.tag);
-  if (std::optional<std::vector<std::string>> given = givenClasses(context, "tags", seen))
+  size_t limit = classes ? static_cast<size_t>(classes->integer(1, INT32_MAX)) : 0;
+  if (std::optional<std::vector<std::string>> given = givenClasses(context, "tags", seen, limit))
     return *given;
   if (seen.erase("O"))
     names.push_back("O");
   names.insert(names.end(), seen.begin(), seen.end());
-  if (classes && static_cast<int64_t>(names.size()) > classes->integer(1, INT32_MAX))
-    fail("data '%s': %s has %zu different tags, the recipe's classes are %lld", context.spec->name.c_str(),
-         file.what.c_str(), names.size(), static_cast<long long>(classes->integer()));
+  if (limit != 0 && names.size() > limit)
+    fail("data '%s': %s has %zu different tags, the recipe's classes are %zu", context.spec->name.c_str(),
+         file.what.c_str(), names.size(), limit);
   return names;
 }
 

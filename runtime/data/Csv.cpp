@@ -42,7 +42,7 @@ CsvSource::CsvSource(const SourceContext &context) : Source(*context.spec) {
   if (const Json *label = options.find("label"))
     labels.emplace(files, files[0].column(*label), context);
   labelled_ = labels.has_value();
-  if (labels && !labels->names().empty())
+  if (labels)
     keepCoding(classesPrefix, "label", textOf(labels->names()));
   for (const TableFile &file : files)
     for (size_t row = 0; row < file.table.rows.size(); ++row) {
@@ -76,9 +76,7 @@ Normalisation CsvSource::measure() const {
     double mean = sum / count;
     for (int32_t row : train)
       squares += std::pow(features_[static_cast<size_t>(row) * width + f] - mean, 2);
-    double deviation = std::sqrt(squares / count);
-    result.means.push_back(mean);
-    result.deviations.push_back(deviation > 0 ? deviation : 1.0);
+    result.add(spec_, featureColumns_[f], mean, std::sqrt(squares / count));
   }
   return result;
 }

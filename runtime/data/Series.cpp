@@ -24,7 +24,7 @@ private:
     size_t begin, train, validation, end;
   };
   void cut(const TableFile &file, size_t first, Split split, std::vector<Stretch> &stretches) const;
-  Normalisation measure(const std::vector<Stretch> &stretches) const;
+  Normalisation measure(const std::vector<Stretch> &stretches, const std::vector<size_t> &columns) const;
 
   size_t context_, horizon_, stride_, width_ = 0;
   std::vector<float> values_;   // rows of `width_`
@@ -114,7 +114,7 @@ SeriesSource::SeriesSource(const SourceContext &context) : Source(*context.spec)
   rows_.emplace(train, rows);
   if (options.booleanOr("normalise", false)) {
     std::optional<Normalisation> given = givenNormalisation(context, "past", width_);
-    Normalisation normalisation = given ? *given : measure(stretches);
+    Normalisation normalisation = given ? *given : measure(stretches, columns);
     normalisation.apply(values_);
     keepCoding(normalisationPrefix, "past", textOf(normalisation));
   }
@@ -122,7 +122,7 @@ SeriesSource::SeriesSource(const SourceContext &context) : Source(*context.spec)
 }
 
 /// By which each column has mean 0 and deviation 1 over the rows that are trained on.
-Normalisation SeriesSource::measure(const std::vector<Stretch> &stretches) const {
+Normalisation SeriesSource::measure(const std::vector<Stretch> &stretches, const std::vector<size_t> &columns) const {
   Normalisation result;
   for (size_t column = 0; column < width_; ++column) {
     double sum = 0, squares = 0, count = 0;
@@ -134,9 +134,7 @@ Normalisation SeriesSource::measure(const std::vector<Stretch> &stretches) const
     each([&](double value) { sum += value, count += 1; });
     double mean = sum / count;
     each([&](double value) { squares += (value - mean) * (value - mean); });
-    double deviation = std::sqrt(squares / count);
-    result.means.push_back(mean);
-    result.deviations.push_back(deviation > 0 ? deviation : 1.0);
+    result.add(spec_, columns[column], mean, std::sqrt(squares / count));
   }
   return result;
 }

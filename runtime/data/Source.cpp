@@ -9,7 +9,10 @@ void Source::addCodings(Codings &all) const {
   for (const auto &[field, vocabulary] : vocabularies())
     all[vocabularyPrefix + spec_.name + "." + field] = vocabulary->serialise();
   for (const auto &[key, text] : codings_)
-    all[key] = text;
+    if (text.empty())
+      all.erase(key);
+    else
+      all[key] = text;
 }
 
 void Source::keepCoding(const char *prefix, const std::string &field, std::string text) {

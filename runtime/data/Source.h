@@ -67,7 +67,7 @@ public:
   void addCodings(Codings &all) const;
 
 protected:
-  /// Keeps one of a field.
+  /// Keeps one of a field; an empty text: that the field has none, whatever the weights had.
   void keepCoding(const char *prefix, const std::string &field, std::string text);
 
   const SourceSpec &spec_;

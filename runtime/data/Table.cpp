@@ -195,8 +195,7 @@ void TableSource::readTargets(const std::vector<TableFile> &files, const SourceC
   if (const Json *label = options.find("label")) {
     labelled_ = true;
     Labels labels(files, files[0].column(*label), context);
-    if (!labels.names().empty())
-      keepCoding(classesPrefix, "label", textOf(labels.names()));
+    keepCoding(classesPrefix, "label", textOf(labels.names()));
     for (const TableFile &file : files)
       for (size_t row = 0; row < file.table.rows.size(); ++row)
         labels_.push_back(labels.of(file, row));

@@ -56,7 +56,7 @@ TextSource::TextSource(const SourceContext &context) : Source(*context.spec), se
   const Json *limit = options.find("vocabulary");
   size_t size = limit ? static_cast<size_t>(limit->integer(1, INT32_MAX)) : 0;
   if (kind == "characters") {
-    std::optional<Vocabulary> given = givenVocabulary(context, "ids", Vocabulary::Kind::Characters, size);
+    std::optional<Vocabulary> given = givenVocabulary(context, "ids", Vocabulary::Kind::Characters, size, true);
     vocabulary_ = given ? *given : Vocabulary::characters(text, "'" + path + "'");
     if (size != 0 && size != vocabulary_.size())
       fail("'%s' has %zu different characters, the recipe's vocabulary has %zu", path.c_str(), vocabulary_.size(),

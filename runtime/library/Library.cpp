@@ -4,8 +4,10 @@
 
 #include "runtime/cli/Checkpoint.h"
 #include "runtime/cli/Diagnose.h"
+#include "runtime/data/Coding.h"
 #include "runtime/files/Safetensors.h"
 #include "runtime/program/TrainStep.h"
+#include "runtime/program/Weights.h"
 #include "runtime/support/Error.h"
 
 #include <cstring>
@@ -218,6 +220,8 @@ kiln_library_model *kiln_library_create(uint32_t threads, uint32_t device, uint3
         threads == 0 ? availableProcessors() : checkThreadCount(threads, "create: threads"), device);
     model->position.seed = seed;
     model->program.initialise(seed);
+    if (kiln_image.weight_bytes)
+      model->codings = codingsIn(OwnWeights(kiln_image).tensors().metadata());
   });
   return made ? model.release() : nullptr;
 }

@@ -23,7 +23,8 @@ using Fields = std::vector<std::pair<std::string, kiln_dtype>>;
 class Opened {
 public:
   Opened(const std::string &reader, const std::string &path, const std::string &options, Fields fields,
-         uint32_t seed = 0, std::string override = "", std::vector<Dim> dims = {}) {
+         uint32_t seed = 0, std::string override = "", std::vector<Dim> dims = {}, const Codings *given = nullptr,
+         bool trains = false) {
     spec_.name = "data";
     spec_.reader = reader;
     spec_.path = path;
@@ -34,6 +35,8 @@ public:
     context.spec = &spec_;
     context.override = std::move(override);
     context.seed = seed;
+    context.given = given;
+    context.trains = trains;
     source_ = openSource(context);
     memory_.resize(fields.size());
     shapes_.resize(fields.size());
