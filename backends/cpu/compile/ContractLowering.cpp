@@ -210,8 +210,10 @@ ContractLowering::Sizes ContractLowering::sizes(Emitter &e) const {
   s.kPadded = code.mul(code.ceilDiv(s.k, code.integer(t.lanes)), code.integer(t.lanes));
   s.panels = code.ceilDiv(s.n, code.integer(t.tileColumns()));
   s.panelGroups = code.ceilDiv(s.panels, code.integer(t.sharedPanels));
+  // Of an extent of 0 the model knows one block (it reckons with 1), and there is none.
   auto blocks = [&](const Shape &shape, Value extent, int64_t most, int64_t count) {
-    return count && isConstant(shape) ? code.integer(count) : code.ceilDiv(extent, code.integer(most));
+    bool counted = count && isConstant(shape) && graph.bound(shape) > 0;
+    return counted ? code.integer(count) : code.ceilDiv(extent, code.integer(most));
   };
   s.mBlocks = blocks(c.m, s.m, t.mc, t.mBlocks);
   s.nBlocks = blocks(columns, s.n, t.nc, t.nBlocks);
