@@ -10,12 +10,14 @@ namespace kiln::language {
 
 //===-- Names and calls ------------------------------------------------------------------------------------------===//
 
+static bool isUpdate(const StmtPtr &statement) {
+  return statement->kind == StmtKind::Def && (statement->name == "update" || statement->name == "update_all");
+}
+
 /// `update` of a parameter, or `update_all` of a row of all parameters' elements.
 static const Stmt *updateOf(const Stmt &module) {
-  for (const StmtPtr &statement : module.body)
-    if (statement->kind == StmtKind::Def && (statement->name == "update" || statement->name == "update_all"))
-      return statement.get();
-  return nullptr;
+  auto found = std::find_if(module.body.begin(), module.body.end(), isUpdate);
+  return found == module.body.end() ? nullptr : found->get();
 }
 
 static bool movesAll(const Stmt &module) { return updateOf(module)->name == "update_all"; }
@@ -31,6 +33,10 @@ Value Elaborator::optimizerRecord(const Stmt &module, const Arguments &arguments
   std::vector<bool> given;
   if (module.broken || !bindParameters(module, *kept, range, values, given, module.name))
     return Value::error();
+  if (std::count_if(module.body.begin(), module.body.end(), isUpdate) > 1) {
+    error(range, module.name + " has both update and update_all: it moves each parameter by itself, or all at once");
+    return Value::error();
+  }
   Value value = Value::of(Value::Kind::Record);
   value.record = std::make_shared<Record>();
   value.record->kind = module.name;

@@ -102,13 +102,19 @@ Vocabulary Vocabulary::deserialise(std::string_view text, const std::string &wha
   Json json = Json::parse(text, what);
   if (json.isObject() && json.find("model"))
     return subwords(Tokenizer::parse(std::string(text), what));
+  const Json *named = json.isObject() ? json.find("kind") : nullptr;
+  const Json *tokens = json.isObject() ? json.find("tokens") : nullptr;
+  if (!named || !named->isString() || !tokens || !tokens->isArray() || tokens->array().empty())
+    fail("%s: the kind of a vocabulary and a list of its tokens are expected", what.c_str());
   Vocabulary vocabulary;
-  const std::string &kind = json.at("kind").string();
+  const std::string &kind = named->string();
   if (kind != "words" && kind != "characters")
     fail("%s: unknown kind of vocabulary '%s'", what.c_str(), kind.c_str());
   vocabulary.read_ = true;
   vocabulary.kind_ = kind == "words" ? Kind::Words : Kind::Characters;
-  for (const Json &token : json.at("tokens").array()) {
+  for (const Json &token : tokens->array()) {
+    if (!token.isString())
+      fail("%s: %s is no token", what.c_str(), token.str().c_str());
     if (vocabulary.index_.contains(token.string()))
       fail("%s: the token '%s' stands twice in the vocabulary", what.c_str(), token.string().c_str());
     vocabulary.add(token.string());

@@ -96,6 +96,20 @@ TEST(Coding, TagsOfARecipe) {
               HasSubstr("has the recipe's classes"));
 }
 
+TEST(Coding, DamagedVocabularies) {
+  TemporaryFolder folder;
+  std::string path = folder.write("t.txt", "abcabc");
+  auto error = [&](const std::string &text) {
+    Codings given = {{letters, text}};
+    return errorOf([&] { Opened("text", path, R"({"batch":1,"context":2})", {{"ids", KILN_I32}}, 0, "", {}, &given); });
+  };
+  for (const char *text : {"[]", "3", R"({"tokens":["a"]})", R"({"kind":1,"tokens":["a"]})", R"({"kind":"words"})",
+                           R"({"kind":"characters","tokens":[]})"})
+    EXPECT_EQ(error(text),
+              "the weights' kiln.vocabulary.data.ids: the kind of a vocabulary and a list of its tokens are expected");
+  EXPECT_EQ(error(R"({"kind":"characters","tokens":["a",3]})"), "the weights' kiln.vocabulary.data.ids: 3 is no token");
+}
+
 // A text's vocabulary has exactly the recipe's number of characters: another one is not the weights'.
 TEST(Coding, CharactersOfARecipe) {
   TemporaryFolder folder;
