@@ -78,7 +78,7 @@ FourBits stateOf(const QuantisedFiles &files, const TensorView &state, const Ten
     files.bad(state.name, "bytes of JSON are expected, found " + typeText(state.dtype, state.shape));
   FourBits result;
   try {
-    Json json = Json::parse({reinterpret_cast<const char *>(state.data), state.bytes}, state.name, 8);
+    Json json = Json::parse({reinterpret_cast<const char *>(state.data), state.bytes}, "its JSON", 8);
     const std::vector<Json> &shape = json.at("shape").array();
     if (shape.size() != 2)
       fail("'shape' has not two numbers");

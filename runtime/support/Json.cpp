@@ -3,6 +3,7 @@
 #include "runtime/support/Json.h"
 
 #include "runtime/support/Error.h"
+#include "runtime/support/Utf8.h"
 
 #include <algorithm>
 #include <cmath>
@@ -73,7 +74,8 @@ public:
     return true;
   }
   bool parse_error(size_t position, const std::string &token, const nlohmann::detail::exception &) {
-    error = format("byte %zu: not valid JSON near '%.40s'", position, token.c_str());
+    size_t shown = utf8Prefix(std::string_view(token).substr(0, 40)); // a terminal is given text alone
+    error = format("byte %zu: not valid JSON near '%.*s'", position, static_cast<int>(shown), token.c_str());
     return false;
   }
 

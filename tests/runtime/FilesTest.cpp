@@ -22,6 +22,7 @@ namespace kiln {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using testing::errorOf;
 using ::testing::HasSubstr;
 using testing::TemporaryFolder;
@@ -67,6 +68,8 @@ TEST(Safetensors, LyingFiles) {
   EXPECT_THAT(parseError(std::string("\xff\xff\xff\xff\xff\xff\xff\x7f{}", 10)), HasSubstr("longer than 100 MB"));
   EXPECT_THAT(parseError(packed("[1]", 0)), HasSubstr("does not start with '{'"));
   EXPECT_THAT(parseError(packed("{\"a\"", 0)), HasSubstr("not valid JSON"));
+  EXPECT_THAT(parseError(packed("{\"a\xd6\"", 0)),
+              EndsWith("byte 5: not valid JSON near '\"a'")); // no bytes of no text
   EXPECT_THAT(parseError(packed(R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})", 8)),
               HasSubstr("tensor 'a': f32[3] does not take the 8 bytes"));
   EXPECT_THAT(parseError(packed(R"({"a":{"dtype":"F99","shape":[2],"data_offsets":[0,8]}})", 8)),

@@ -364,6 +364,8 @@ TEST(Quantised, TensorsThatDoNotFit) {
   EXPECT_THAT(saidOfTensor("nf4", "weight.nested_absmax", {KILN_F32, {2}, testing::repeated(2, NAN)}),
               HasSubstr("a scale is not finite"));
   EXPECT_THAT(saidOfTensor("nf4", "weight.quant_state.bitsandbytes__nf4", {KILN_U8, {2}, "{}"}), HasSubstr("'shape'"));
+  EXPECT_THAT(saidOfTensor("nf4", "weight.quant_state.bitsandbytes__nf4", {KILN_U8, {2}, "{\xd6"}),
+              HasSubstr("bitsandbytes__nf4': its JSON: byte 2: not valid JSON near '{'"));
   EXPECT_THAT(saidOfTensor("int8", "SCB", {KILN_F32, {2}, testing::repeated(2, INFINITY)}), HasSubstr("not finite"));
   EXPECT_THAT(saidOfTensor("int8", "weight_format", {KILN_U8, {1}, std::string(1, '\3')}),
               HasSubstr("an order of a kernel's own"));
