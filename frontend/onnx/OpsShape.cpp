@@ -338,6 +338,27 @@ static void tile(Call &call) {
   call.set(0, out);
 }
 
+/// A torus goes round more than once where an axis is shorter than what is put beside it, which the language's pad does
+/// not: a piece of its copies, after which nothing is to be put beside that axis.
+static std::string wrapped(std::string x, const std::vector<Dim> &shape, std::vector<Dim> &low,
+                           std::vector<Dim> &high) {
+  for (size_t axis = 0; axis < shape.size(); ++axis) {
+    std::optional<int64_t> extent = shape[axis].constant(), before = low[axis].constant(),
+                           behind = high[axis].constant();
+    if (!extent || !before || !behind || *extent < 1 || std::max(*before, *behind) <= *extent ||
+        std::min(*before, *behind) < 0)
+      continue;
+    int64_t begin = (*extent - *before % *extent) % *extent, end = begin + *before + *extent + *behind,
+            copies = (end + *extent - 1) / *extent;
+    if (copies > 4096)
+      refuse("it goes round axis " + std::to_string(axis) + " " + std::to_string(copies) + " times");
+    x = "tile(" + x + ", " + std::to_string(copies) + ", " + std::to_string(axis) + ")[" +
+        colons(static_cast<int64_t>(axis)) + std::to_string(begin) + ":" + std::to_string(end) + "]";
+    low[axis] = high[axis] = Dim(0);
+  }
+  return x;
+}
+
 static void pad(Call &call) {
   Value x = call.in(0);
   std::string mode = call.string("mode", "constant"), value = "0.0";
@@ -372,7 +393,10 @@ static void pad(Call &call) {
     refuse("its mode is '" + mode + "'");
   if (value == "0" || value == "False")
     value = "0.0";
-  std::string out = padded(call, call.tensor(0), x.shape, low, high, value, ours);
+  std::string from = call.tensor(0);
+  if (ours == "circular")
+    from = wrapped(std::move(from), x.shape, low, high);
+  std::string out = padded(call, from, x.shape, low, high, value, ours);
   out == call.tensor(0) ? call.alias(0, x) : call.set(0, out);
 }
 
