@@ -6,6 +6,7 @@
 // masked off when it is loaded. A sum goes through its window in row-major order.
 #include "backends/cpu/compile/Contract.h"
 #include "backends/cpu/compile/ContractLowering.h"
+#include "backends/cpu/compile/Neighbours.h"
 
 using namespace mlir;
 using llvm::ArrayRef;
@@ -112,26 +113,14 @@ private:
     return code.op<arith::SelectOp>(e.laneMask(mask), loaded, code.constant(loaded.getType(), 0.0));
   }
 
-  /// A row of the image under each tap of its windows. Where they move by two, neighbours are loaded once: those at
-  /// even places are the first tap's, those at odd ones the second's, and each further tap's are those of the one
-  /// before the last, moved by a lane.
+  /// A row of the image under each tap of its windows.
   SmallVector<Value> underTaps(Emitter &e, Value from, Value there, Value column) const {
-    Code &code = e.code;
+    auto load = [&](int64_t offset) { return neighbours(e, from, there, column, offset); };
+    if (op.strides[1] == 2 && op.filterDilation[1] == 1)
+      return everySecond(e.code, taps[1], lanes, load);
     SmallVector<Value> under;
-    if (op.strides[1] != 2 || op.filterDilation[1] != 1) {
-      for (int64_t j = 0; j < taps[1]; ++j)
-        under.push_back(op.strides[1] == 1 ? neighbours(e, from, there, column, j * op.filterDilation[1])
-                                           : gathered(e, from, there, column, j));
-      return under;
-    }
-    Value low = neighbours(e, from, there, column, 0), high = neighbours(e, from, there, column, lanes);
-    for (int64_t j = 0; j < taps[1]; ++j) {
-      SmallVector<int64_t> order;
-      for (int64_t l = 0; l < lanes; ++l)
-        order.push_back(j < 2 ? 2 * l + j : l + 1);
-      Value more = j < 2 ? high : neighbours(e, from, there, column, 2 * (lanes - 1) + j);
-      under.push_back(code.op<vector::ShuffleOp>(j < 2 ? low : under[static_cast<size_t>(j) - 2], more, order));
-    }
+    for (int64_t j = 0; j < taps[1]; ++j)
+      under.push_back(op.strides[1] == 1 ? load(j * op.filterDilation[1]) : gathered(e, from, there, column, j));
     return under;
   }
 

@@ -1,4 +1,5 @@
 // Pooling and its gradient.
+#include "backends/cpu/compile/Neighbours.h"
 #include "backends/cpu/compile/Single.h"
 
 using namespace mlir;
@@ -111,9 +112,7 @@ private:
     return state;
   }
 
-  /// A row of the windows that move by two: neighbours are loaded once. Those at even places lie under the first point,
-  /// those at odd ones under the second, and under each further point those of the one before the last, moved by a
-  /// lane.
+  /// A row of windows that move by two.
   Value rowByTwo(Emitter &e, ArrayRef<Index> at, Value state, ArrayRef<int64_t> offsets) const {
     Code &code = e.code;
     Indices first(at.begin(), at.end());
@@ -128,16 +127,8 @@ private:
         inside = e.narrow(inside, e.inRange(position.back(), code.integer(0), e.extent(dims.back())));
       return chosen(e, e.vector(e.value(operand, position, inside)), inside);
     };
-    SmallVector<Value> under;
-    Value low = neighbours(0), high = neighbours(e.width);
-    for (int64_t j = 0; j < op.window.back(); ++j) {
-      SmallVector<int64_t> order;
-      for (int64_t l = 0; l < e.width; ++l)
-        order.push_back(j < 2 ? 2 * l + j : l + 1);
-      Value more = j < 2 ? high : neighbours(2 * (e.width - 1) + j);
-      under.push_back(code.op<vector::ShuffleOp>(j < 2 ? low : under[static_cast<size_t>(j) - 2], more, order));
-      state = combined(e, state, under.back(), {});
-    }
+    for (Value under : everySecond(code, op.window.back(), e.width, neighbours))
+      state = combined(e, state, under, {});
     return state;
   }
 };
