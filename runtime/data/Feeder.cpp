@@ -78,6 +78,7 @@ void Sources::measureAll() {
       paths = listed(fromHere(found->second));
     spec.options.put("validation", Json::ofStrings(paths));
     spec.options.put("test", Json::ofInteger(0));
+    spec.options.put("whole", Json::ofInteger(1));
   }
 }
 

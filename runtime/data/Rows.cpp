@@ -44,7 +44,8 @@ Rows::Options::Options(const SourceSpec &spec, uint32_t seed)
       test(splitFraction(spec.options, "test")), shuffle(spec.options.booleanOr("shuffle", true)), seed(seed),
       name(spec.name) {
   const Json *rows = spec.options.find("rows");
-  if (!rows)
+  whole = spec.options.find("whole");
+  if (whole || !rows)
     return;
   if (rows->array().size() != 2)
     fail("data '%s': rows is (from, to)", name.c_str());
@@ -77,7 +78,7 @@ Rows::Rows(int64_t mainRows, Options options)
     members_[1].push_back(static_cast<int32_t>(mainRows + i));
   for (int64_t i = 0; i < options_.testRows; ++i)
     members_[2].push_back(static_cast<int32_t>(mainRows + options_.validationRows + i));
-  if (members_[0].size() < static_cast<size_t>(options_.batch))
+  if (!options_.whole && members_[0].size() < static_cast<size_t>(options_.batch))
     fail("data '%s' has %zu rows to train on, fewer than a batch of %lld", options_.name.c_str(), members_[0].size(),
          static_cast<long long>(options_.batch));
 }

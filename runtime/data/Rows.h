@@ -18,7 +18,8 @@ public:
     int64_t batch;
     double validation, test;                  // fractions of the main file
     int64_t validationRows = 0, testRows = 0; // of files of their own
-    int64_t from = 0, to = -1;                // which rows of the main file it has; -1: to its end
+    bool whole = false;        // all of the file is to be measured (`eval --split all`): nothing is trained on
+    int64_t from = 0, to = -1; // which rows of the main file it has; -1: to its end
     bool shuffle;
     uint32_t seed;
     std::string name; // for errors and for the stream of the shuffles
