@@ -106,7 +106,7 @@ Matrices plainMatrices(const Safetensors &files, const std::string &what) {
   for (const TensorView &tensor : files.tensors()) {
     if (const char *sign = signOf(tensor, files))
       fail("%s: the tensor '%s' is quantised (it is %s), and no 'quantization_config' says how; the folder's own "
-           "config.json has one",
+           "config.json has one, or, of older ones, quantize_config.json or quant_config.json is what to put there",
            what.c_str(), tensor.name.c_str(), sign);
     if (!isEightBits(tensor.dtype))
       continue;

@@ -273,7 +273,13 @@ TEST(Quantised, SettingsThatAreNotRead) {
 
 TEST(Quantised, WhatConfigAndTensorsDoNotAgreeIn) {
   EXPECT_THAT(saidOf("gptq", [](Case &given) { given.config = R"({"model_type":"llama"})"; }),
-              HasSubstr("is quantised (it is GPTQ's or AWQ's), and no 'quantization_config' says how"));
+              AllOf(HasSubstr("is quantised (it is GPTQ's or AWQ's), and no 'quantization_config' says how"),
+                    HasSubstr("quantize_config.json or quant_config.json is what to put there")));
+  // As AutoGPTQ and AutoAWQ wrote these, which name no method.
+  EXPECT_EQ(saidWith("gptq", "\"quant_method\":\"gptq\",", ""), "");
+  EXPECT_EQ(saidWith("awq", R"("quant_method":"awq","bits":4,"group_size":32,"version":"gemm")",
+                     R"("zero_point":true,"q_group_size":32,"w_bit":4,"version":"GEMM")"),
+            "");
   for (const char *name : {"mlx", "fp8", "pack", "whole", "nf4", "int8"})
     EXPECT_THAT(saidOf(name, [](Case &given) { given.config = R"({"model_type":"llama"})"; }),
                 HasSubstr("and no 'quantization_config' says how"))
