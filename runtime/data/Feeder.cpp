@@ -70,7 +70,7 @@ bool Sources::replaceSplit(const std::string &name, const std::string &paths) {
 
 void Sources::measureAll() {
   for (SourceSpec &spec : specs_) {
-    std::vector<std::string> paths = {spec.path};
+    std::vector<std::string> paths = {spec.options.stringOr(spec.reader == "pairs" ? "source" : "", spec.path)};
     for (const char *second : {"target", "labels"}) // of the readers of two files
       if (const Json *path = spec.options.find(second); path && (spec.reader == "pairs" || spec.reader == "images"))
         paths.push_back(path->string());
