@@ -111,6 +111,19 @@ TEST_P(Pool, WorkerNumbersStayBelowSize) {
 
 INSTANTIATE_TEST_SUITE_P(Sizes, Pool, ::testing::Values(1u, 2u, 3u, 8u));
 
+/// Far more than any machine has processors for: fewer tasks than workers, one for each, more.
+TEST(Threads, HundredsOfWorkers) {
+  ThreadPool pool(300);
+  for (int64_t count : {1, 2, 17, 299, 300, 301, 5000}) {
+    std::vector<std::atomic<int>> seen(static_cast<size_t>(count));
+    pool.forRange(count, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        ++seen[static_cast<size_t>(i)];
+    });
+    EXPECT_TRUE(std::all_of(seen.begin(), seen.end(), [](const std::atomic<int> &times) { return times == 1; }));
+  }
+}
+
 TEST(Threads, CountIsChecked) {
   EXPECT_EQ(checkThreadCount(3), 3u);
   for (int64_t wrong : {static_cast<int64_t>(0), static_cast<int64_t>(-1), static_cast<int64_t>(10000), INT64_MAX})
