@@ -64,6 +64,16 @@ static std::function<void(Call &)> chain(const char *function, const char *op, b
   };
 }
 
+/// A number, which some files have with axes; these are none of the result's. Empty where it is not given.
+static std::string limit(Call &call, size_t input) {
+  if (!call.has(input))
+    return "";
+  int64_t rank = call.in(0).rank(), own = call.in(input).rank();
+  if (own <= rank || (call.in(input).initial && call.in(input).isSingle()))
+    return call.setting(input, std::max(own, rank));
+  return "reshape(" + call.tensor(input) + ")";
+}
+
 static void clip(Call &call) {
   std::string x = call.tensor(0), low, high;
   if (call.opset < 11) {
@@ -73,8 +83,8 @@ static void clip(Call &call) {
     low = isWide || call.hasAttribute("min") ? numberText(least) : "";
     high = isWide || call.hasAttribute("max") ? numberText(most) : "";
   } else {
-    low = call.has(1) ? call.setting(1, call.in(0).rank()) : "";
-    high = call.has(2) ? call.setting(2, call.in(0).rank()) : "";
+    low = limit(call, 1);
+    high = limit(call, 2);
   }
   if (low.empty() && high.empty())
     return call.alias(0, call.in(0));
