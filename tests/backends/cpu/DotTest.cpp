@@ -87,19 +87,6 @@ INSTANTIATE_TEST_SUITE_P(Large, DotExtents,
                          testing::Values(Extents{64, 48, 64}, Extents{97, 101, 103}, Extents{200, 131, 300},
                                          Extents{61, 37, 1009}, Extents{10, 20, 9001}, Extents{128, 10, 5000}));
 
-/// Nothing to compute: no task packs an operand, whatever way it is cut.
-TEST(Dot, NoTasksOfNothing) {
-  for (const char *cpu : {"native", "x86-64-v3:l2=32K"})
-    for (Ints e : {Ints{152, 0, 64}, {0, 152, 64}}) {
-      SCOPED_TRACE(cpu + testing::PrintToString(e));
-      TestKernel k("k0", "contract");
-      uint32_t x = k.input(KILN_F32, {e[0], e[2]}), w = k.input(KILN_F32, {e[1], e[2]});
-      k.output(addDot(k, x, w, KILN_F32, {e[0], e[1]}, nt));
-      for (const std::vector<int64_t> &phase : writtenByTasks(k, cpu))
-        EXPECT_TRUE(phase.empty());
-    }
-}
-
 /// Slivers of a right operand along N that are packed tile by tile: of one K block and of several, rows and columns
 /// that end within a tile, a task's only sliver.
 TEST(Dot, PackedInParts) {

@@ -106,4 +106,16 @@ TEST(Dot, SmallOnesStayOnOneThread) {
         }
 }
 
+/// Nothing to compute: no task packs an operand, whatever way it is cut.
+TEST(Dot, NoTasksOfNothing) {
+  for (const std::string cpu : {"native", "x86-64-v3:l2=32K"})
+    for (const Ints &extents : {Ints{152, 0, 64}, {0, 152, 64}}) {
+      SCOPED_TRACE(cpu + testing::PrintToString(extents));
+      TestKernel k("k0", "contract");
+      addProduct(k, extents, 1, 1);
+      for (const std::vector<int64_t> &phase : writtenByTasks(k, cpu))
+        EXPECT_TRUE(phase.empty());
+    }
+}
+
 } // namespace
