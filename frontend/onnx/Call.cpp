@@ -229,6 +229,12 @@ void Call::know(size_t index, kiln_dtype dtype, std::vector<Dim> shape, std::vec
   alias(index, std::move(value));
 }
 
+void Call::ofShapes() {
+  for (const std::string &name : node.outputs)
+    if (Value *value = importer.find(name); value && value->known)
+      value->sized = true;
+}
+
 std::string Call::let(const std::string &wish, const std::string &expression) {
   std::string name = importer.fresh(wish, node.type);
   importer.write({name}, expression);

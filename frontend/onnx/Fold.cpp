@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <numeric>
 
 namespace kiln::onnx {
@@ -506,8 +507,19 @@ bool foldKnown(Call &call) {
     return false;
   Known k{call, {}};
   size_t operands = call.node.type == "CastLike" ? 1 : call.inputs(); // of the other one, only the type matters
+  bool sized = false;
+  std::vector<Value *> values;
   for (size_t i = 0; i < operands; ++i) {
-    Value *value = call.has(i) ? call.importer.find(call.node.inputs[i]) : nullptr;
+    values.push_back(call.has(i) ? call.importer.find(call.node.inputs[i]) : nullptr);
+    sized |= values.back() && values.back()->sized;
+  }
+  std::deque<Value> lent;
+  for (Value *value : values) {
+    if (value && sized && !value->known && value->initial && value->text.empty()) { // a factor of sizes is no weight
+      lent.push_back(*value);
+      value = &lent.back();
+      value->known = value->initial;
+    }
     // What has been written stays written: its elements are known, and its name is shorter. A sequence has none.
     if (value && (!value->known || !value->text.empty()))
       return false;
@@ -516,7 +528,10 @@ bool foldKnown(Call &call) {
   if (!k.in[0] || !count(k.in[0]->shape))
     return false;
   try {
-    return fold(k, call.node.type);
+    bool folded = fold(k, call.node.type);
+    if (folded && sized)
+      call.ofShapes();
+    return folded;
   } catch (const Unknown &) {
     return false;
   }

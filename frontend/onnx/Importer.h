@@ -80,6 +80,8 @@ public:
   /// Result `index` is another value, which nothing has to be written for.
   void alias(size_t index, Value value);
   void know(size_t index, kiln_dtype dtype, std::vector<Dim> shape, std::vector<Element> elements);
+  /// What is known of the node's outputs was worked out from shapes.
+  void ofShapes();
   bool wants(size_t index) const { return index < node.outputs.size() && !node.outputs[index].empty(); }
   /// Of result `index`, which has been set: data decide how many rows it has along an axis.
   void setRows(size_t index, int64_t axis, const std::string &count);

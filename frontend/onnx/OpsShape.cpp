@@ -171,9 +171,13 @@ static void shapeOf(Call &call) {
     out.emplace_back(x.shape[i]);
   Dim size(static_cast<int64_t>(out.size()));
   call.know(0, KILN_I64, {size}, std::move(out));
+  call.ofShapes();
 }
 
-static void sizeOf(Call &call) { call.know(0, KILN_I64, {}, {product(call.in(0).shape)}); }
+static void sizeOf(Call &call) {
+  call.know(0, KILN_I64, {}, {product(call.in(0).shape)});
+  call.ofShapes();
+}
 
 static void constant(Call &call) {
   auto whole = [&](std::vector<int64_t> numbers, bool list) {

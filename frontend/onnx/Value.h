@@ -59,6 +59,7 @@ struct Value {
   std::shared_ptr<const Offset> offset;            ///< null: of itself, where it is a single integer
   bool failed = false, trained = true;
   bool statistic = false; ///< of a batch norm in training: a state
+  bool sized = false;     ///< `known` is worked out from a shape: what it is multiplied by is no weight
 
   int64_t rank() const { return static_cast<int64_t>(shape.size()); }
   /// One element, with or without axes.
