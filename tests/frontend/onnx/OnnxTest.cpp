@@ -432,10 +432,13 @@ TEST(OnnxTraining, APowerIsANumberAndAWeightStaysOne) {
 
 /// What sizes are scaled by is a number, and what the result is scaled by a weight.
 TEST(OnnxTraining, AFactorOfSizesIsNoWeight) {
-  std::vector<std::string> all = {node("Shape", {"x"}, {"shape"}), node("Cast", {"shape"}, {"sizes"}, attribute("to", 1)),
-                                  node("Add", {"sizes", "f"}, {"more"}), node("Floor", {"more"}, {"down"}),
+  std::vector<std::string> all = {node("Shape", {"x"}, {"shape"}),
+                                  node("Cast", {"shape"}, {"sizes"}, attribute("to", 1)),
+                                  node("Add", {"sizes", "f"}, {"more"}),
+                                  node("Floor", {"more"}, {"down"}),
                                   node("Cast", {"down"}, {"whole"}, attribute("to", 7)),
-                                  node("Reshape", {"x", "whole"}, {"turned"}), node("Mul", {"turned", "f"}, {"y"})};
+                                  node("Reshape", {"x", "whole"}, {"turned"}),
+                                  node("Mul", {"turned", "f"}, {"y"})};
   std::string found = trained(all, {{"f", {}}});
   EXPECT_SAYS(found, "f = parameter(f32)");
   EXPECT_SAYS(found, "x * f");
