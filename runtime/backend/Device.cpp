@@ -42,6 +42,10 @@ static kiln_device_info infoOf(const BackendTables &tables, const kiln_host &hos
        {std::pair("name", &info.name), std::pair("driver", &info.driver), std::pair("reason", &info.reason)})
     if (std::string wrong = noString(*text); !wrong.empty())
       fail("backend %s: device %u has a %s %s: tell its author", tables.name().c_str(), number, what, wrong.c_str());
+  for (size_t i = 0; i < info.memory_count; ++i)
+    if (!info.memories || !info.memories[i])
+      fail("backend %s: device %u says that it has %zu memories, and nothing of number %zu: tell its author",
+           tables.name().c_str(), number, info.memory_count, i);
   return info;
 }
 
@@ -64,7 +68,7 @@ static std::string reasonOf(const kiln_device_info &info) {
 static std::string memoriesOf(const kiln_device_info &info) {
   constexpr const char *uses[] = {"any", "arena", "kept", "input", "result"};
   std::string text;
-  for (size_t i = 0; info.memories && i < info.memory_count; ++i) {
+  for (size_t i = 0; i < info.memory_count; ++i) {
     const kiln_memory &memory = *info.memories[i];
     text += "; " + readable(memory.name);
     if (memory.bytes)

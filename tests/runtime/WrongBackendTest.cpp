@@ -73,6 +73,10 @@ TEST(WrongBackend, Devices) {
             }),
             "backend fake: device 0 has a driver of 9 bytes at no address: tell its author");
   EXPECT_EQ(errorWith([](kiln_run_api &run) {
+              run.device_info = changedInfo<[](kiln_device_info &info) { info.memory_count = 2; }>;
+            }),
+            "backend fake: device 0 says that it has 2 memories, and nothing of number 0: tell its author");
+  EXPECT_EQ(errorWith([](kiln_run_api &run) {
               run.device_info = changedInfo<[](kiln_device_info &info) {
                 info.usable = 0;
                 info.name = {"a \xff", 3};
