@@ -17,6 +17,10 @@ endif()
 set(KILN_SANITIZE "" CACHE STRING "Sanitizers for our own code: empty, address+undefined, thread, or fuzzer (address+undefined, with libFuzzer in the fuzz targets)")
 set(KILN_WARNINGS_AS_ERRORS ON CACHE BOOL "Treat warnings as errors")
 
+# For what programs carry. Exceptions are thrown by calls alone: tables for every instruction (debuggers', profilers')
+# were 2% of a program.
+set(KILN_FOR_SIZE -Oz -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables)
+
 add_library(kiln_options INTERFACE)
 target_compile_options(kiln_options INTERFACE -Wall -Wextra -Wno-unused-parameter)
 if(KILN_WARNINGS_AS_ERRORS)

@@ -15,74 +15,18 @@ static bool hasNoMinus(const Dim &dim) {
 }
 
 namespace {
+/// A call as it stands in a text: floordiv(a, n) or max(a, b).
+struct Atom {
+  std::string text;
+  bool isMax = false;
+  Dim first, second;
+};
+
 /// floordiv(base + rest, divisor) as it stands in a text.
 struct Quotient {
   std::string text;
   Dim base;
   int64_t rest = 0, divisor = 1;
-};
-} // namespace
-
-/// The quotients of an expression that no other one holds, each once.
-static std::vector<Quotient> quotientsOf(const std::string &text) {
-  std::vector<Quotient> out;
-  for (size_t at = 0; (at = text.find("floordiv(", at)) != std::string::npos;) {
-    size_t end = at + 9, comma = 0;
-    for (int depth = 1; end < text.size() && depth > 0; ++end) {
-      depth += text[end] == '(' ? 1 : text[end] == ')' ? -1 : 0;
-      comma = depth == 1 && text[end] == ',' ? end : comma;
-    }
-    std::optional<Dim> whole = Dim::parse(text.substr(at + 9, comma - at - 9)),
-                       divisor = Dim::parse(text.substr(comma + 1, end - comma - 2));
-    std::map<std::string, int64_t> zeros;
-    for (const std::string &symbol : whole ? whole->symbols() : std::vector<std::string>())
-      zeros[symbol] = 0;
-    std::optional<int64_t> rest = whole ? whole->evaluate(zeros) : std::nullopt;
-    Quotient quotient{text.substr(at, end - at), Dim(), rest.value_or(0),
-                      divisor ? divisor->constant().value_or(0) : 0};
-    bool isNew = llvm::none_of(out, [&](const Quotient &other) { return other.text == quotient.text; });
-    if (rest && quotient.divisor > 0 && isNew) {
-      quotient.base = *whole - Dim(*rest);
-      out.push_back(std::move(quotient));
-    }
-    at = end;
-  }
-  return out;
-}
-
-/// Quotients of neighbours differ by little: floordiv(N+2, 3) is floordiv(N, 3) or one more. An expression that is at
-/// most `dim`, with one quotient less; nullopt where no two are neighbours.
-static std::optional<Dim> withoutNeighbour(const Dim &dim) {
-  std::string text = dim.str();
-  std::vector<Quotient> quotients = quotientsOf(text);
-  for (const Quotient &large : quotients)
-    for (const Quotient &small : quotients) {
-      if (large.divisor != small.divisor || large.base != small.base || large.rest <= small.rest)
-        continue;
-      std::string open = text;
-      for (size_t at = 0; (at = open.find(large.text, at)) != std::string::npos;)
-        open.replace(at, large.text.size(), "quotient'");
-      std::replace(open.begin(), open.end(), '\'', '_');
-      std::optional<Dim> parsed = Dim::parse(open), base = Dim::parse(small.text);
-      if (!parsed || !base)
-        continue;
-      const std::string name = "quotient_";
-      Dim zero = parsed->substitute({{name, Dim(0)}});
-      std::optional<int64_t> factor = (parsed->substitute({{name, Dim(1)}}) - zero).constant();
-      if (!factor || *parsed != zero + Dim(*factor) * Dim::symbol(name))
-        continue;
-      int64_t most = (large.rest - small.rest + large.divisor - 1) / large.divisor;
-      return zero + Dim(*factor) * (*base + Dim(*factor < 0 ? most : 0));
-    }
-  return std::nullopt;
-}
-
-namespace {
-/// floordiv(a, n) or max(a, b) as it stands in a text.
-struct Atom {
-  std::string text;
-  bool isMax = false;
-  Dim first, second;
 };
 
 /// An expression as rest + factor * atom, of which is known on which side of 0 the factor is.
@@ -92,10 +36,11 @@ struct Split {
 };
 } // namespace
 
-/// The outermost ones of an expression, each once.
-static std::vector<Atom> atomsOf(const std::string &text) {
+/// The calls of an expression that stand in no other one, or, of floordiv alone, in no other floordiv; each once.
+static std::vector<Atom> atomsOf(const std::string &text, bool quotientsAlone = false) {
   std::vector<Atom> out;
-  for (size_t open = 0; (open = text.find('(', open)) != std::string::npos;) {
+  for (size_t open = 0; (open = text.find(quotientsAlone ? "floordiv(" : "(", open)) != std::string::npos;) {
+    open = text.find('(', open);
     size_t begin = open, end = open + 1, comma = 0;
     while (begin > 0 && llvm::isAlpha(text[begin - 1]))
       --begin;
@@ -114,11 +59,25 @@ static std::vector<Atom> atomsOf(const std::string &text) {
   return out;
 }
 
-static std::optional<Split> splitAt(const std::string &text, const Atom &atom) {
+static std::vector<Quotient> quotientsOf(const std::string &text) {
+  std::vector<Quotient> out;
+  for (const Atom &atom : atomsOf(text, /*quotientsAlone=*/true)) {
+    std::map<std::string, int64_t> zeros;
+    for (const std::string &symbol : atom.first.symbols())
+      zeros[symbol] = 0;
+    std::optional<int64_t> rest = atom.first.evaluate(zeros);
+    if (int64_t divisor = atom.second.constant().value_or(0); rest && divisor > 0)
+      out.push_back({atom.text, atom.first - Dim(*rest), *rest, divisor});
+  }
+  return out;
+}
+
+/// At the text of an atom, wherever it stands.
+static std::optional<Split> splitAt(const std::string &text, const std::string &atom) {
   const std::string name = "atom_";
   std::string open = text;
-  for (size_t at = 0; (at = open.find(atom.text, at)) != std::string::npos;)
-    open.replace(at, atom.text.size(), name);
+  for (size_t at = 0; (at = open.find(atom, at)) != std::string::npos;)
+    open.replace(at, atom.size(), name);
   std::optional<Dim> parsed = Dim::parse(open);
   if (!parsed)
     return std::nullopt;
@@ -128,6 +87,25 @@ static std::optional<Split> splitAt(const std::string &text, const Atom &atom) {
   if (*parsed != rest + factor * Dim::symbol(name) || !(isAdded || hasNoMinus(Dim(0) - factor)))
     return std::nullopt;
   return Split{rest, factor, isAdded};
+}
+
+/// Quotients of neighbours differ by little: floordiv(N+2, 3) is floordiv(N, 3) or one more. An expression that is at
+/// most `dim`, with one quotient less; nullopt where no two are neighbours.
+static std::optional<Dim> withoutNeighbour(const Dim &dim) {
+  std::string text = dim.str();
+  std::vector<Quotient> quotients = quotientsOf(text);
+  for (const Quotient &large : quotients)
+    for (const Quotient &small : quotients) {
+      if (large.divisor != small.divisor || large.base != small.base || large.rest <= small.rest)
+        continue;
+      std::optional<Split> split = splitAt(text, large.text);
+      std::optional<Dim> base = Dim::parse(small.text);
+      if (!split || !split->factor.constant() || !base)
+        continue;
+      int64_t most = (large.rest - small.rest + large.divisor - 1) / large.divisor;
+      return split->rest + split->factor * (*base + Dim(split->isAdded ? 0 : most));
+    }
+  return std::nullopt;
 }
 
 /// One atom after the other is replaced by what it is at least or, with a minus in front, at most: of n * floordiv(a,
@@ -141,7 +119,7 @@ static bool isShown(const Dim &dim, int &left) {
     return true;
   std::string text = dim.str();
   for (const Atom &atom : atomsOf(text)) {
-    std::optional<Split> split = splitAt(text, atom);
+    std::optional<Split> split = splitAt(text, atom.text);
     if (!split)
       continue;
     auto with = [&](const Dim &rest, const Dim &bound) { return isShown(rest + split->factor * bound, left); };

@@ -219,6 +219,20 @@ int packedAt(const uint8_t *words, int64_t i, int bits, int64_t apart) {
   return static_cast<int>(value & ((1U << bits) - 1));
 }
 
+RowReader packedRows(const TensorView &words, int bits, int64_t width) {
+  return [words, bits, width](int64_t row, uint8_t *numbers) {
+    for (int64_t i = 0; i < width; ++i)
+      numbers[i] = static_cast<uint8_t>(packedAt(words.data + row * words.shape[1] * 4, i, bits));
+  };
+}
+
+RowReader signedRows(const TensorView &bytes) {
+  return [bytes](int64_t row, uint8_t *numbers) {
+    for (int64_t i = 0, width = bytes.shape[1]; i < width; ++i)
+      numbers[i] = static_cast<uint8_t>(bytes.data[row * width + i] ^ 128);
+  };
+}
+
 std::string typeText(kiln_dtype dtype) {
   return dtype == KILN_F8E4M3 ? "F8_E4M3" : dtype == KILN_F8E5M2 ? "F8_E5M2" : dtypeName(dtype);
 }

@@ -45,6 +45,10 @@ public:
 float numberAt(const TensorView &tensor, int64_t i);
 /// Number i of `bits` each, packed from the low bits of words of 32 on, `apart` words from one to the next.
 int packedAt(const uint8_t *words, int64_t i, int bits, int64_t apart = 1);
+/// What gives rows of numbers that lie in whole words, and of bytes with a sign, of which 0 becomes 128.
+using RowReader = std::function<void(int64_t row, uint8_t *numbers)>;
+RowReader packedRows(const TensorView &words, int bits, int64_t width);
+RowReader signedRows(const TensorView &bytes);
 /// "F8_E4M3", and "i32[4, 4]".
 std::string typeText(kiln_dtype dtype);
 std::string typeText(kiln_dtype dtype, const std::vector<int64_t> &shape);

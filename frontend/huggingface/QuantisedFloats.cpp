@@ -161,10 +161,7 @@ QuantisedMatrix byteRows(const QuantisedFiles &files, const TensorView &largest)
   matrix.parts = {weight.name, largest.name, stem + ".weight_format"};
   matrix.rows = weight.shape[0], matrix.width = matrix.group = weight.shape[1];
   matrix.scales = KILN_F32;
-  matrix.numbers = [weight, width = matrix.width](int64_t row, uint8_t *numbers) {
-    for (int64_t i = 0; i < width; ++i)
-      numbers[i] = static_cast<uint8_t>(weight.data[row * width + i] ^ 128); // 128 more
-  };
+  matrix.numbers = signedRows(weight);
   matrix.groups = [largest](int64_t row, Group *groups) { groups[0] = {numberAt(largest, row) / 127.0F, 0, 128}; };
   return matrix;
 }

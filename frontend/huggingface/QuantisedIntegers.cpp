@@ -191,10 +191,7 @@ void readGemv(const QuantisedFiles &files, const std::string &stem, QuantisedMat
   files.expect(scales, scaleTypes, {matrix.rows, room});
   const TensorView &zeros = files.need(stem + ".qzeros", wordTypes, {matrix.rows, room / 8});
   matrix.scales = scales.dtype;
-  matrix.numbers = [weight, width = matrix.width](int64_t row, uint8_t *numbers) {
-    for (int64_t i = 0; i < width; ++i)
-      numbers[i] = static_cast<uint8_t>(packedAt(weight.data + row * width / 2, i, 4));
-  };
+  matrix.numbers = packedRows(weight, 4, matrix.width);
   matrix.groups = [zeros, scales, room, count](int64_t row, Group *groups) {
     for (int64_t g = 0; g < count; ++g)
       groups[g] = {numberAt(scales, row * room + g), 0, packedAt(zeros.data + row * room / 2, g, 4)};
@@ -252,11 +249,7 @@ Matrices mlxMatrices(const QuantisedFiles &files) {
     const TensorView &scales = files.need(stem + ".scales", scaleTypes, {matrix.rows, count}),
                      &biases = files.need(stem + ".biases", scaleTypes, {matrix.rows, count});
     matrix.scales = scales.dtype == biases.dtype ? scales.dtype : KILN_F32;
-    matrix.numbers = [weight = *weight, bits = matrix.bits, rowWords, width = matrix.width](int64_t row,
-                                                                                            uint8_t *numbers) {
-      for (int64_t i = 0; i < width; ++i)
-        numbers[i] = static_cast<uint8_t>(packedAt(weight.data + row * rowWords * 4, i, bits));
-    };
+    matrix.numbers = packedRows(*weight, matrix.bits, matrix.width);
     matrix.groups = [scales, biases, count](int64_t row, Group *groups) {
       for (int64_t g = 0; g < count; ++g)
         groups[g] = {numberAt(scales, row * count + g), numberAt(biases, row * count + g), 0};
@@ -380,10 +373,7 @@ QuantisedMatrix packedMatrix(const QuantisedFiles &files, const std::string &ste
                                   typeText(weight.dtype, weight.shape).c_str(), static_cast<long long>(matrix.rows),
                                   static_cast<long long>(matrix.width)));
   readCompressedGroups(files, stem, matrix, true);
-  matrix.numbers = [weight, bits = matrix.bits, width = matrix.width](int64_t row, uint8_t *numbers) {
-    for (int64_t i = 0; i < width; ++i)
-      numbers[i] = static_cast<uint8_t>(packedAt(weight.data + row * weight.shape[1] * 4, i, bits));
-  };
+  matrix.numbers = packedRows(weight, matrix.bits, matrix.width);
   return matrix;
 }
 
@@ -394,10 +384,7 @@ QuantisedMatrix byteMatrix(const QuantisedFiles &files, const std::string &stem,
   matrix.parts = {weight.name};
   matrix.rows = weight.shape[0], matrix.width = weight.shape[1];
   readCompressedGroups(files, stem, matrix, false);
-  matrix.numbers = [weight, width = matrix.width](int64_t row, uint8_t *numbers) {
-    for (int64_t i = 0; i < width; ++i)
-      numbers[i] = static_cast<uint8_t>(weight.data[row * width + i] ^ 128); // 128 more
-  };
+  matrix.numbers = signedRows(weight);
   return matrix;
 }
 

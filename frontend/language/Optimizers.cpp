@@ -503,9 +503,7 @@ bool TrainBuilder::joinRow(const Record &record, const Record *group, const Vari
                               std::string(dtypeName(row.type.dtype)));
   if (e.diagnostics_.hasErrors())
     return false;
-  int64_t count = names.empty() ? 0 : *row.type.dims[0].constant(), own = 1;
-  for (const Dim &dim : variable.type.dims)
-    own *= *dim.constant();
+  int64_t count = names.empty() ? 0 : *row.type.dims[0].constant(), own = *productOf(variable.type.dims).constant();
   row.type = {variable.type.dtype, {Dim(count + own)}, {{}}, record.range};
   row.range = record.range;
   names.push_back(b.getStringAttr(variable.name));

@@ -229,6 +229,11 @@ void Call::know(size_t index, kiln_dtype dtype, std::vector<Dim> shape, std::vec
   alias(index, std::move(value));
 }
 
+void Call::setAs(kiln_dtype dtype, const std::string &expression) {
+  Value result = typed(let(wants(0) ? node.outputs[0] : "", expression));
+  result.dtype == dtype ? alias(0, result) : set(0, result.text + ".to(" + dtypeName(dtype) + ")");
+}
+
 void Call::ofShapes() {
   for (const std::string &name : node.outputs)
     if (Value *value = importer.find(name); value && value->known)

@@ -19,37 +19,36 @@ static void know(Known &k, const std::vector<int64_t> &shape, Elements elements)
   k.call.know(0, k.in[0]->dtype, std::vector<Dim>(shape.begin(), shape.end()), std::move(elements));
 }
 
-static void scattered(Known &k) {
-  std::vector<int64_t> shape = numbers(k.in[0]->shape), at = numbers(k.in[1]->shape);
+/// Calls `visit` with the number of each index, of the shape `at`, and the place in `shape` that it and its own place
+/// name: along `axis` as the index says, along others as it stands.
+template <typename Visit>
+static void eachIndexed(Known &k, const std::vector<int64_t> &shape, const std::vector<int64_t> &at, Visit visit) {
   int64_t axis = k.call.axis(k.call.integer("axis", 0), k.in[0]->rank());
-  if (k.call.string("reduction", "none") != "none" || at.size() != shape.size() || numbers(k.in[2]->shape) != at)
+  if (at.size() != shape.size())
     throw Unknown();
-  Elements out = k.at(0);
   eachPosition(at, [&](std::vector<int64_t> place) {
     int64_t from = linear(place, strides(at));
     for (size_t i = 0; i < place.size(); ++i)
       if (place[i] >= shape[i] && static_cast<int64_t>(i) != axis)
         throw Unknown();
     place[axis] = placeIn(k.at(1)[from], shape[axis]);
-    out[linear(place, strides(shape))] = k.at(2)[from];
+    visit(from, linear(place, strides(shape)));
   });
+}
+
+static void scattered(Known &k) {
+  std::vector<int64_t> shape = numbers(k.in[0]->shape), at = numbers(k.in[1]->shape);
+  if (k.call.string("reduction", "none") != "none" || numbers(k.in[2]->shape) != at)
+    throw Unknown();
+  Elements out = k.at(0);
+  eachIndexed(k, shape, at, [&](int64_t from, int64_t place) { out[place] = k.at(2)[from]; });
   know(k, shape, std::move(out));
 }
 
 static void gatheredElements(Known &k) {
   std::vector<int64_t> shape = numbers(k.in[0]->shape), at = numbers(k.in[1]->shape);
-  int64_t axis = k.call.axis(k.call.integer("axis", 0), k.in[0]->rank());
-  if (at.size() != shape.size())
-    throw Unknown();
   Elements out;
-  eachPosition(at, [&](std::vector<int64_t> place) {
-    int64_t from = linear(place, strides(at));
-    for (size_t i = 0; i < place.size(); ++i)
-      if (place[i] >= shape[i] && static_cast<int64_t>(i) != axis)
-        throw Unknown();
-    place[axis] = placeIn(k.at(1)[from], shape[axis]);
-    out.push_back(k.at(0)[linear(place, strides(shape))]);
-  });
+  eachIndexed(k, shape, at, [&](int64_t, int64_t place) { out.push_back(k.at(0)[place]); });
   know(k, at, std::move(out));
 }
 

@@ -22,6 +22,12 @@ std::string modelName(const std::string &path) {
   return identifier(out, "Model");
 }
 
+static Imported refused(std::string why) {
+  Imported nothing;
+  nothing.problems = {std::move(why)};
+  return nothing;
+}
+
 /// With the bounds that the model implies.
 static Imported importBounded(const Model &model, const ImportOptions &given) {
   ImportOptions options = given;
@@ -29,38 +35,25 @@ static Imported importBounded(const Model &model, const ImportOptions &given) {
     try {
       return Importer(model, options).run();
     } catch (const ImpliedBound &implied) {
+      const std::string &dim = implied.dim, least = std::to_string(implied.least), most = std::to_string(implied.most);
+      auto wanted = given.bounds.find(dim);
+      auto option = [&] { return "--bound " + dim + "=" + std::to_string(wanted->second); };
       if (implied.least > 0) {
-        if (auto bound = given.bounds.find(implied.dim); bound != given.bounds.end() && bound->second < implied.least) {
-          Imported refused;
-          refused.problems = {"the model wants at least " + std::to_string(implied.least) + " of the dimension " +
-                              implied.dim + " (what it picks has to be there): --bound " + implied.dim + "=" +
-                              std::to_string(bound->second) + " is less"};
-          return refused;
-        }
-        if (int64_t &least = options.least[implied.dim]; least < implied.least) {
-          least = implied.least;
-          continue;
-        }
-        Imported refused;
-        refused.problems = {"it is not shown that the dimension " + implied.dim + " is at least " +
-                            std::to_string(implied.least)};
-        return refused;
+        if (wanted != given.bounds.end() && wanted->second < implied.least)
+          return refused("the model wants at least " + least + " of the dimension " + dim +
+                         " (what it picks has to be there): " + option() + " is less");
+        int64_t &known = options.least[dim];
+        if (known >= implied.least)
+          return refused("it is not shown that the dimension " + dim + " is at least " + least);
+        known = implied.least;
+        continue;
       }
-      auto wanted = given.bounds.find(implied.dim);
-      if (wanted != given.bounds.end()) {
-        Imported refused;
-        refused.problems = {"the model has at most " + std::to_string(implied.most) + " for the dimension " +
-                            implied.dim + " (a table of so many rows is cut to it): --bound " + implied.dim + "=" +
-                            std::to_string(wanted->second) + " is more"};
-        return refused;
-      }
-      auto [bound, isNew] = options.bounds.try_emplace(implied.dim, implied.most);
-      if (!isNew && bound->second <= implied.most) {
-        Imported refused;
-        refused.problems = {"it is not shown that the dimension " + implied.dim + " is at most " +
-                            std::to_string(implied.most)};
-        return refused;
-      }
+      if (wanted != given.bounds.end())
+        return refused("the model has at most " + most + " for the dimension " + dim +
+                       " (a table of so many rows is cut to it): " + option() + " is more");
+      auto [bound, isNew] = options.bounds.try_emplace(dim, implied.most);
+      if (!isNew && bound->second <= implied.most)
+        return refused("it is not shown that the dimension " + dim + " is at most " + most);
       bound->second = implied.most;
     }
 }

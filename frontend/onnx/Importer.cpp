@@ -514,22 +514,17 @@ std::vector<Value> Importer::inlined(const Graph &graph, const std::vector<Value
   return results;
 }
 
-/// Whether a sentence has the name as a word.
-static bool names(std::string_view sentence, const std::string &name) {
-  auto isPart = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
-  for (size_t at = 0; (at = sentence.find(name, at)) != std::string_view::npos; at += name.size()) {
-    size_t end = at + name.size();
-    if ((at == 0 || !isPart(sentence[at - 1])) && (end == sentence.size() || !isPart(sentence[end])))
-      return true;
-  }
-  return false;
+static bool names(const std::string &sentence, const std::string &name) {
+  bool found = false;
+  eachName(sentence, [&](const std::string &word, size_t) { found |= word == name; });
+  return found;
 }
 
 /// Many graphs are right for some sizes alone, which their files do not say. What is wrong stands at a sentence's end.
 void Importer::adviseOnSizes() {
   for (std::string &problem : problems_)
     for (const std::string &dim : dims_)
-      if (std::string_view why = std::string_view(problem).substr(problem.rfind(": ") + 1);
+      if (std::string why = problem.substr(problem.rfind(": ") + 1);
           !options_.dims.contains(dim) && problem.find("--") == std::string::npos && names(why, dim)) {
         problem += "; if the graph is for some sizes of " + dim + " alone, say which: --dim " + dim +
                    "=640, or --dim " + dim + "=32*" + dim + " for the multiples of 32";

@@ -77,6 +77,8 @@ public:
   void set(size_t index, const std::string &expression);
   /// Several results of one expression that gives a tuple. A result that nobody names is `_`.
   void setAll(const std::string &expression, size_t count);
+  /// Result 0 is an expression, as a tensor of this dtype, which the expression's need not be.
+  void setAs(kiln_dtype dtype, const std::string &expression);
   /// Result `index` is another value, which nothing has to be written for.
   void alias(size_t index, Value value);
   void know(size_t index, kiln_dtype dtype, std::vector<Dim> shape, std::vector<Element> elements);

@@ -46,10 +46,7 @@ void writeOp(const Op &op, Call &call) {
                !std::string_view(op.name).starts_with("Is");
   if (!keeps || !call.wants(0))
     return call.set(0, out);
-  Value result = call.typed(call.let(call.node.outputs[0], out));
-  if (result.dtype == x.dtype)
-    return call.alias(0, result);
-  call.set(0, result.text + ".to(" + dtypeName(x.dtype) + ")");
+  call.setAs(x.dtype, out);
 }
 
 std::string opsTable() {

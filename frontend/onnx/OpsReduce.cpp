@@ -39,10 +39,7 @@ static std::function<void(Call &)> reduction(const char *written, int64_t since,
     for (auto [mark, text] : {std::pair<std::string, std::string>("{x}", call.tensor(0)), {"{axis}", axis}})
       for (size_t at; (at = out.find(mark)) != std::string::npos;)
         out.replace(at, mark.size(), text);
-    Value result = call.typed(call.let(call.wants(0) ? call.node.outputs[0] : "", out));
-    if (result.dtype == x.dtype)
-      return call.alias(0, result);
-    call.set(0, result.text + ".to(" + dtypeName(x.dtype) + ")");
+    call.setAs(x.dtype, out);
   };
 }
 

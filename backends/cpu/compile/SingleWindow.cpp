@@ -41,9 +41,7 @@ std::pair<Indices, Mask> pointPlace(Emitter &e, const Op &op, ArrayRef<Extent> d
 Mask bothMasks(Emitter &e, const Mask &a, const Mask &b) {
   return {e.code.both(a.lanes, b.lanes), e.code.both(a.uniform, b.uniform)};
 }
-} // namespace
 
-namespace {
 /// Pooling, one vector of windows of the last dimension after the other.
 class WindowReduction {
 public:
@@ -230,16 +228,11 @@ private:
         std::tie(position, insides[i]) = pointPlace(e, op, dims, at, points[i]);
         values[i] = e.value(op.operands[0], position, bothMasks(e, mask, insides[i]));
       } else if (i % 2 == 0) {
-        Value halves[2];
-        for (int64_t half : {0, 1}) {
-          auto [place, on] = halfOf(e, at, mask, points[i], half);
-          halves[half] = e.vector(e.value(op.operands[0], place, on));
-        }
-        SmallVector<int64_t> even, odd;
-        for (int64_t l = 0; l < e.width; ++l)
-          even.push_back(2 * l), odd.push_back(2 * l + 1);
-        values[i] = e.code.op<vector::ShuffleOp>(halves[0], halves[1], even);
-        values[i + 1] = e.code.op<vector::ShuffleOp>(halves[0], halves[1], odd);
+        SmallVector<Value> both = everySecond(e.code, 2, e.width, [&](int64_t offset) {
+          auto [place, on] = halfOf(e, at, mask, points[i], offset / e.width);
+          return e.vector(e.value(op.operands[0], place, on));
+        });
+        values[i] = both[0], values[i + 1] = both[1];
       }
     }
   }

@@ -90,6 +90,30 @@ RunResult run(TestKernel &kernel, const std::vector<Tensor> &inputs, const RunOp
 }
 
 namespace {
+/// A kernel's code; null after a failure that is told.
+const kiln_cpu_kernel *codeOf(Launches &launches, TestKernel &kernel) {
+  std::string error;
+  if (compiled(launches, kernel, error))
+    return static_cast<const kiln_cpu_artifact *>(launches.artifact().data())->kernels;
+  ADD_FAILURE() << error;
+  return nullptr;
+}
+
+/// Its inputs and its first output in memory of zeros, and where they are.
+struct Operands {
+  explicit Operands(const TestKernel &kernel) {
+    std::vector<uint32_t> values = kernel.inputs();
+    values.push_back(kernel.outputs()[0]);
+    for (uint32_t value : values)
+      memory.push_back(Tensor::make(kernel.dtype(value), kernel.shapeOf(value)).bytes());
+    for (conformance::Bytes &bytes : memory)
+      places.push_back(bytes.data());
+    places.push_back(nullptr); // nothing is prepacked
+  }
+  std::vector<conformance::Bytes> memory;
+  std::vector<void *> places;
+};
+
 /// Memory full of what is not a number in any float type, with a margin that nobody may write to.
 struct Watched {
   static constexpr size_t margin = 8192;
@@ -145,31 +169,21 @@ static std::vector<conformance::Bytes> runWatched(const Launches &launches, cons
 
 std::vector<std::vector<int64_t>> writtenByTasks(TestKernel &kernel, const std::string &cpu) {
   Launches launches(cpuBackend(), linkObjects, cpuTarget(cpu));
-  std::string error;
-  if (!compiled(launches, kernel, error)) {
-    ADD_FAILURE() << error;
+  const kiln_cpu_kernel *code = codeOf(launches, kernel);
+  if (!code)
     return {};
-  }
-  const kiln_cpu_kernel &code = static_cast<const kiln_cpu_artifact *>(launches.artifact().data())->kernels[0];
-  std::vector<conformance::Bytes> memory;
-  std::vector<void *> places;
-  std::vector<uint32_t> values = kernel.inputs();
-  values.push_back(kernel.outputs()[0]);
-  for (uint32_t value : values)
-    memory.push_back(Tensor::make(kernel.dtype(value), kernel.shapeOf(value)).bytes());
-  for (conformance::Bytes &bytes : memory)
-    places.push_back(bytes.data());
-  places.push_back(nullptr); // nothing is prepacked
-  Watched scratch(launches.scratchBytes(0)), worker(code.worker_scratch_bytes);
+  Operands operands(kernel);
+  Watched scratch(launches.scratchBytes(0)), worker(code->worker_scratch_bytes);
   kiln_status status{};
   std::vector<std::vector<int64_t>> written;
-  for (int64_t p = 0; p < code.phase_count; ++p) {
+  for (int64_t p = 0; p < code->phase_count; ++p) {
     std::vector<int64_t> &ofPhase = written.emplace_back();
-    kiln_cpu_begin_phase(&code, worker.data);
-    for (int64_t task = 0, tasks = code.phases[p].tasks(kernel.extentValues.data()); task < tasks; ++task) {
-      conformance::Bytes &result = memory.back(); // of zeros alone come zeros
+    const kiln_cpu_phase &phase = code->phases[p];
+    kiln_cpu_begin_phase(code, worker.data);
+    for (int64_t task = 0, tasks = phase.tasks(kernel.extentValues.data()); task < tasks; ++task) {
+      conformance::Bytes &result = operands.memory.back(); // of zeros alone come zeros
       std::fill(result.begin(), result.end(), uint8_t{0xff});
-      code.phases[p].run(places.data(), kernel.extentValues.data(), scratch.data, worker.data, &status, task, task + 1);
+      phase.run(operands.places.data(), kernel.extentValues.data(), scratch.data, worker.data, &status, task, task + 1);
       ofPhase.push_back(static_cast<int64_t>(result.size()) - std::count(result.begin(), result.end(), uint8_t{0xff}));
     }
   }
@@ -179,39 +193,29 @@ std::vector<std::vector<int64_t>> writtenByTasks(TestKernel &kernel, const std::
 std::pair<conformance::Bytes, conformance::Bytes> withInputLostBehindFirstTask(TestKernel &kernel,
                                                                                const std::string &cpu) {
   Launches launches(cpuBackend(), linkObjects, cpuTarget(cpu));
-  std::string error;
-  if (!compiled(launches, kernel, error)) {
-    ADD_FAILURE() << error;
+  const kiln_cpu_kernel *code = codeOf(launches, kernel);
+  if (!code)
     return {};
-  }
-  const kiln_cpu_kernel &code = static_cast<const kiln_cpu_artifact *>(launches.artifact().data())->kernels[0];
-  EXPECT_EQ(code.phase_count, 1);
-  int64_t tasks = code.phases[0].tasks(kernel.extentValues.data());
+  EXPECT_EQ(code->phase_count, 1);
+  const kiln_cpu_phase &phase = code->phases[0];
+  int64_t tasks = phase.tasks(kernel.extentValues.data());
   EXPECT_GT(tasks, 1);
   auto run = [&](bool lost) {
-    std::vector<conformance::Bytes> memory;
-    std::vector<void *> places;
-    std::vector<uint32_t> values = kernel.inputs();
-    values.push_back(kernel.outputs()[0]);
-    for (uint32_t value : values) {
-      conformance::Bytes &bytes = memory.emplace_back(Tensor::make(kernel.dtype(value), kernel.shapeOf(value)).bytes());
+    Operands operands(kernel);
+    for (conformance::Bytes &bytes : operands.memory)
       for (size_t i = 0; i + sizeof(float) <= bytes.size(); i += sizeof(float)) {
         auto number = static_cast<float>(i / sizeof(float) % 13) - 6.0f;
         std::memcpy(&bytes[i], &number, sizeof number);
       }
-    }
-    for (conformance::Bytes &bytes : memory)
-      places.push_back(bytes.data());
-    places.push_back(nullptr); // nothing is prepacked
-    Watched scratch(launches.scratchBytes(0)), worker(code.worker_scratch_bytes);
+    Watched scratch(launches.scratchBytes(0)), worker(code->worker_scratch_bytes);
     kiln_status status{};
-    kiln_cpu_begin_phase(&code, worker.data);
+    kiln_cpu_begin_phase(code, worker.data);
     for (int64_t task = 0; task < tasks; ++task) {
-      code.phases[0].run(places.data(), kernel.extentValues.data(), scratch.data, worker.data, &status, task, task + 1);
+      phase.run(operands.places.data(), kernel.extentValues.data(), scratch.data, worker.data, &status, task, task + 1);
       if (lost)
-        std::fill(memory.front().begin(), memory.front().end(), uint8_t{0xff});
+        std::fill(operands.memory.front().begin(), operands.memory.front().end(), uint8_t{0xff});
     }
-    return memory.back();
+    return operands.memory.back();
   };
   return {run(false), run(true)};
 }
