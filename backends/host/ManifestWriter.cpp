@@ -102,6 +102,10 @@ static json argumentJson(const plan::Argument &argument, size_t number) {
   result["shape"] = shapeJson(argument.type);
   if (auto order = argument.attributes ? argument.attributes.getAs<mlir::DenseI64ArrayAttr>("kiln.order") : nullptr)
     result["order"] = order.asArrayRef().vec();
+  if (auto below = argument.attributes ? argument.attributes.getAs<mlir::IntegerAttr>("kiln.below") : nullptr)
+    result["below"] = below.getInt();
+  if (auto by = argument.attributes ? argument.attributes.getAs<mlir::StringAttr>("kiln.below_by") : nullptr)
+    result["below_by"] = by.getValue().str();
   if (argument.result)
     result["result"] = true;
   if (argument.donated)

@@ -238,6 +238,7 @@ public:
     std::vector<std::string> names = {}; // in place of `name`, a list
   };
   void endEntry(Entry &entry, const std::vector<Result> &results, Range range);
+  void noteIndexLimit(mlir::func::FuncOp function, unsigned input);
   std::shared_ptr<Instance> model() { return model_; }
   struct ScanBody;
   void collect(const Value &value, std::vector<std::shared_ptr<Variable>> &out, bool parametersOnly = true);

@@ -1,5 +1,6 @@
 // Functions of the output module: their arguments, results, attributes and bounds.
 #include "frontend/language/Elaborate.h"
+#include "frontend/language/IndexLimits.h"
 #include "frontend/language/Limits.h"
 #include "frontend/language/Recipe.h"
 #include "ir/Bounds.h"
@@ -45,6 +46,21 @@ std::vector<Value> Elaborator::inputValues(const Entry &entry,
   return values;
 }
 
+/// Where an input's numbers choose among so many, says how many, and by which argument of the model's, where one alone
+/// has that value.
+void Elaborator::noteIndexLimit(mlir::func::FuncOp function, unsigned input) {
+  std::optional<int64_t> limit = indexLimit(function.getArgument(input));
+  if (!limit)
+    return;
+  function.setArgAttr(input, "kiln.below", builder_.getI64IntegerAttr(*limit));
+  std::vector<std::string> equal;
+  for (const auto &[name, value] : model_->arguments)
+    if (value.kind == Value::Kind::Integer && value.integer.constant() == limit)
+      equal.push_back(name);
+  if (equal.size() == 1)
+    function.setArgAttr(input, "kiln.below_by", builder_.getStringAttr(equal.front()));
+}
+
 void Elaborator::endEntry(Entry &entry, const std::vector<Result> &results, Range range) {
   entry_ = &entry;
   builder_.setInsertionPointToEnd(entry.block);
@@ -81,8 +97,10 @@ void Elaborator::endEntry(Entry &entry, const std::vector<Result> &results, Rang
     types.push_back(value.getType());
   entry.func.setFunctionType(builder_.getFunctionType(entry.block->getArgumentTypes(), types));
   unsigned at = 0;
-  for (const std::string &name : entry.inputNames)
+  for (const std::string &name : entry.inputNames) {
+    noteIndexLimit(entry.func, at);
     entry.func.setArgAttr(at++, "kiln.input", text(builder_, name));
+  }
   for (const auto &[index, pair] : entry.parameters)
     entry.func.setArgAttr(at++, "kiln.parameter", text(builder_, pair.first->name));
   for (const auto &[index, pair] : entry.states)

@@ -117,6 +117,21 @@ Feeder::Feeder(TrainStep &step, Sources &sources) {
     bind(step.entry().name, input, sources);
 }
 
+/// Every word or character of a vocabulary that was made from a text stands in it: where the model has no rows for all
+/// of them, that is told before anything is computed. (A tokenizer may have tokens that no text of these has.)
+static void checkVocabulary(const Source &source, const std::string &field, const ArgumentSpec &argument) {
+  std::map<std::string, const Vocabulary *> all = source.vocabularies();
+  auto found = all.find(field);
+  if (argument.below == 0 || found == all.end() || found->second->kind() == Vocabulary::Kind::Subwords ||
+      found->second->size() <= static_cast<size_t>(argument.below))
+    return;
+  size_t size = found->second->size();
+  fail("data '%s' has %zu different %s, and the model has room for %lld in '%s': build it with %zu%s%s",
+       source.spec().name.c_str(), size, nameOf(found->second->kind()), static_cast<long long>(argument.below),
+       argument.name.c_str(), size, argument.belowBy.empty() ? " or more" : ": --set ",
+       argument.belowBy.empty() ? "" : (argument.belowBy + "=" + std::to_string(size)).c_str());
+}
+
 void Feeder::bind(const std::string &entry, const BatchInput &input, Sources &sources) {
   const ArgumentSpec &argument = *input.argument;
   size_t dot = argument.name.find('.');
@@ -137,6 +152,7 @@ void Feeder::bind(const std::string &entry, const BatchInput &input, Sources &so
   for (size_t f = 0; f < fed->fields.size(); ++f) {
     if (source.spec().fields[f].name != field)
       continue;
+    checkVocabulary(source, field, argument);
     FieldBuffer &buffer = fed->fields[f];
     buffer.dtype = argument.type.dtype;
     buffer.data = input.data;

@@ -353,6 +353,30 @@ std::string Call::describeAt(const kiln_error &error) const {
   return text + ")";
 }
 
+/// "[0, 3]": the place of element `at`, row-major.
+static std::string placeIn(std::span<const int64_t> shape, int64_t at) {
+  std::vector<int64_t> place(shape.begin(), shape.end());
+  for (size_t axis = shape.size(); axis-- > 0; at /= shape[axis])
+    place[axis] = at % shape[axis];
+  return describeShape(place);
+}
+
+/// ": 'data.label' has it at [0, 3]", where a number that is no index came from, as far as one can see: an input that
+/// is an index into as many.
+std::string Call::inputThatHolds(int64_t value, int64_t limit) const {
+  for (size_t i = 0; i < spec_.arguments.size(); ++i) {
+    const ArgumentSpec &argument = spec_.arguments[i];
+    if (argument.role != Role::Input || argument.below != limit || !buffers_[i].host)
+      continue;
+    int64_t count = countElements(shapes_[i]).value_or(0);
+    for (int64_t at = 0; at < count; ++at)
+      if (loadInteger(argument.type.dtype, buffers_[i].host, at) == value)
+        return format(": '%s' has it%s", argument.name.c_str(),
+                      shapes_[i].empty() ? "" : (" at " + placeIn(shapes_[i], at)).c_str());
+  }
+  return "";
+}
+
 std::string Call::describe(const kiln_status &status, uint32_t backend) const {
   std::string where = "'" + spec_.name + "'";
   const std::vector<KernelSpec> &kernels = program_.manifest_.kernels;
@@ -362,8 +386,9 @@ std::string Call::describe(const kiln_status &status, uint32_t backend) const {
   }
   switch (status.kind) {
   case KILN_INDEX_OUT_OF_RANGE:
-    return format("index out of range: %lld is not in 0 to %lld (%s)", static_cast<long long>(status.value),
-                  static_cast<long long>(status.limit - 1), where.c_str());
+    return format("index out of range: %lld is not in 0 to %lld (%s)%s", static_cast<long long>(status.value),
+                  static_cast<long long>(status.limit - 1), where.c_str(),
+                  inputThatHolds(status.value, status.limit).c_str());
   case KILN_DIVISION_BY_ZERO:
     return format("integer division of %lld by zero (%s)", static_cast<long long>(status.value), where.c_str());
   case KILN_NOT_FINITE:

@@ -63,6 +63,8 @@ ArgumentSpec parseArgument(const Json &json, const EntrySpec &entry) {
   argument.type = parseType(json);
   argument.bytes = json.at("bytes").integer(0, INT64_MAX);
   argument.donated = json.booleanOr("donated", false);
+  argument.below = json.integerOr("below", 0);
+  argument.belowBy = json.stringOr("below_by", "");
   if (argument.role == Role::Arranged) {
     std::vector<size_t> axes;
     for (const Json &axis : json.at("order").array()) {

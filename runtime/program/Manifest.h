@@ -72,6 +72,10 @@ struct ArgumentSpec {
   TypeSpec type;
   std::vector<size_t> order; ///< of what is arranged: axis k is the parameter's axis order[k]
   int64_t bytes = 0;
+  /// Of an input whose numbers choose among so many rows or classes, how many, and the model's argument that says so;
+  /// 0 and empty where that is not known.
+  int64_t below = 0;
+  std::string belowBy;
   bool donated = false;
   bool result = false;
 };

@@ -278,6 +278,7 @@ private:
   /// What went wrong in the data of an execution, as one of the program's backends tells it.
   std::string describe(const kiln_status &status, uint32_t backend) const;
   std::string describeAt(const kiln_error &error) const;
+  std::string inputThatHolds(int64_t value, int64_t limit) const;
   Tensor &homeOf(size_t argument);
   void bindBuffer(size_t argument);
   /// Extents, seed and step of the next execution.
