@@ -202,7 +202,7 @@ absl::Status Compilation::load() {
   if (absl::Status opened = openBackends(); !opened.ok())
     return opened;
   return timed("load", [&](PassTimes &) -> absl::Status {
-    context_ = std::make_unique<mlir::MLIRContext>(mlir::MLIRContext::Threading::DISABLED);
+    context_ = std::make_unique<mlir::MLIRContext>();
     context_->loadDialect<KilnDialect, mlir::func::FuncDialect>();
     context_->getDiagEngine().registerHandler([this](mlir::Diagnostic &diagnostic) {
       if (diagnostic.getSeverity() != mlir::DiagnosticSeverity::Error)

@@ -7,6 +7,7 @@
 #include "passes/Fuse/Verify.h"
 #include "passes/support/BlockOrder.h"
 #include "passes/support/Composites.h"
+#include "passes/support/EachFunction.h"
 
 #include "ir/Build.h"
 #include "ir/Values.h"
@@ -296,9 +297,9 @@ namespace {
 struct FusePass : impl::FuseBase<FusePass> {
   using FuseBase::FuseBase;
   void runOnOperation() override {
-    for (auto function : getOperation().getOps<mlir::func::FuncOp>())
-      if (mlir::failed(fuseFunction(function, single ? FuseLevel::single : FuseLevel::full)))
-        return signalPassFailure();
+    FuseLevel level = single ? FuseLevel::single : FuseLevel::full;
+    if (mlir::failed(eachFunction(getOperation(), [&](mlir::func::FuncOp one) { return fuseFunction(one, level); })))
+      signalPassFailure();
   }
 };
 } // namespace

@@ -6,7 +6,10 @@
 #include "passes/PlanMemory/Verify.h"
 #include "passes/support/Entries.h"
 
+#include "mlir/IR/Threading.h"
 #include "llvm/Support/Format.h"
+
+#include <mutex>
 
 namespace kiln::plan {
 
@@ -248,11 +251,23 @@ struct PlanMemoryPass : impl::PlanMemoryBase<PlanMemoryPass> {
     mlir::ModuleOp module = getOperation();
     if (redZone > 0)
       options.redZone = redZone;
-    for (mlir::func::FuncOp function :
-         plans ? entriesOf(module, entries) : llvm::to_vector(module.getOps<mlir::func::FuncOp>())) {
-      mlir::FailureOr<plan::FunctionPlan> plan = plan::planFunction(function, options);
-      if (mlir::failed(plan))
-        return signalPassFailure();
+    llvm::SmallVector<mlir::func::FuncOp> functions;
+    if (plans)
+      functions = entriesOf(module, entries);
+    else
+      llvm::append_range(functions, module.getOps<mlir::func::FuncOp>());
+    std::vector<mlir::FailureOr<plan::FunctionPlan>> made(functions.size(), mlir::failure());
+    std::mutex asking; // one backend is asked about one group at a time
+    plan::Options planning = options;
+    if (options.scratchBytes)
+      planning.scratchBytes = [&](GroupOp group) {
+        std::lock_guard<std::mutex> one(asking);
+        return options.scratchBytes(group);
+      };
+    auto plan = [&](size_t i) -> mlir::LogicalResult { return made[i] = plan::planFunction(functions[i], planning); };
+    if (mlir::failed(mlir::failableParallelForEachN(&getContext(), 0, functions.size(), plan)))
+      return signalPassFailure();
+    for (mlir::FailureOr<plan::FunctionPlan> &plan : made) {
       if (annotated)
         annotate(*plan);
       if (explain)

@@ -4,6 +4,7 @@
 
 #include "ir/Classes.h"
 #include "passes/support/BlockOrder.h"
+#include "passes/support/EachFunction.h"
 #include "passes/support/Values.h"
 
 #include "mlir/IR/IRMapping.h"
@@ -172,9 +173,11 @@ struct Rematerialize : impl::RematerializeBase<Rematerialize> {
   using RematerializeBase::RematerializeBase;
 
   void runOnOperation() override {
-    for (auto function : getOperation().getOps<mlir::func::FuncOp>())
+    (void)eachFunction(getOperation(), [&](mlir::func::FuncOp function) {
       if (!function.isExternal())
         BlockRematerializer(function.getBody().front(), boundsOf(function), gap, budget, bytes).run();
+      return mlir::success();
+    });
   }
 };
 

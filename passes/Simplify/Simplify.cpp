@@ -2,10 +2,11 @@
 
 #include "ir/PerShard.h"
 #include "passes/Simplify/Patterns.h"
+#include "passes/support/EachFunction.h"
 
-#include "mlir/Pass/PassManager.h"
+#include "mlir/IR/Dominance.h"
+#include "mlir/Transforms/CSE.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
-#include "mlir/Transforms/Passes.h"
 
 namespace kiln {
 
@@ -44,8 +45,15 @@ struct Simplify : impl::SimplifyBase<Simplify> {
   }
 
   void runOnOperation() override {
-    mlir::OpPassManager merge("builtin.module");
-    merge.addPass(mlir::createCSEPass());
+    (void)eachFunction(getOperation(), [&](mlir::func::FuncOp function) {
+      simplify(function);
+      return mlir::success();
+    });
+  }
+
+  void simplify(mlir::func::FuncOp function) {
+    mlir::IRRewriter rewriter(function.getContext());
+    mlir::DominanceInfo dominance(function);
     // Equal values found by one round make patterns match in the next; two rounds find all but the rarest.
     KeepOwn keepOwn;
     for (int round = 0; round < 2; ++round) {
@@ -53,9 +61,8 @@ struct Simplify : impl::SimplifyBase<Simplify> {
       config.maxIterations = 20;
       config.listener = &keepOwn;
       // Not to have converged leaves a right program.
-      (void)mlir::applyPatternsAndFoldGreedily(getOperation(), patterns, config);
-      if (mlir::failed(runPipeline(merge, getOperation())))
-        return signalPassFailure();
+      (void)mlir::applyPatternsAndFoldGreedily(function, patterns, config);
+      mlir::eliminateCommonSubExpressions(rewriter, dominance, function);
     }
   }
 

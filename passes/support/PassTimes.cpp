@@ -5,8 +5,10 @@
 #include "mlir/Pass/PassInstrumentation.h"
 #include "mlir/Pass/PassManager.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/Threading.h"
 
 #include <chrono>
+#include <map>
 
 namespace kiln {
 
@@ -15,7 +17,7 @@ class Clock : public mlir::PassInstrumentation {
 public:
   explicit Clock(PassTimes &times) : times(times) {}
 
-  void runBeforePass(mlir::Pass *, mlir::Operation *) override { running.push_back({now(), 0}); }
+  void runBeforePass(mlir::Pass *, mlir::Operation *) override { stack().push_back({now(), 0}); }
   void runAfterPass(mlir::Pass *pass, mlir::Operation *) override { stop(pass); }
   void runAfterPassFailed(mlir::Pass *pass, mlir::Operation *) override { stop(pass); }
 
@@ -27,6 +29,7 @@ private:
   // A pass that runs others has the time that is not theirs. One without an argument only holds others (a pipeline over
   // the functions of a module).
   void stop(mlir::Pass *pass) {
+    llvm::SmallVector<Running> &running = stack();
     auto [start, others] = running.pop_back_val();
     double all = now() - start, seconds = all - others;
     llvm::StringRef name = pass->getArgument();
@@ -44,8 +47,11 @@ private:
   struct Running {
     double start, others;
   };
+  /// Of this thread: passes over functions run on several at once (the calls of an instrumentation do not).
+  llvm::SmallVector<Running> &stack() { return running[llvm::get_threadid()]; }
+
   PassTimes &times;
-  llvm::SmallVector<Running> running;
+  std::map<uint64_t, llvm::SmallVector<Running>> running;
 };
 } // namespace
 
