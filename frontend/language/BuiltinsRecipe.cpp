@@ -3,6 +3,37 @@
 
 namespace kiln::language {
 
+/// The loss of this step's batch, and its gradient, where all parameters are `p`: a call of a function without a body,
+/// which the train step puts the loss's in place of.
+static Value evaluateLoss(BoundCall &call) {
+  Elaborator &e = call.e;
+  Entry *entry = e.entry();
+  if (!entry || !entry->evaluates) {
+    e.error(call.range, "evaluate is known in an optimizer's update_all, which moves all parameters at once")
+        .withHelp("write def update_all(g, lr, step), with p and g as rows of all parameters' elements");
+    return Value::error();
+  }
+  mlir::Type wanted = entry->evaluates.getInput(0);
+  std::optional<Value> row = call.tensor(0);
+  if (!row)
+    return Value::error();
+  if (row->tensor.getType() != wanted) {
+    e.error(call.ranges[0], "evaluate takes a row of all parameters' elements, " + typeName(wanted) +
+                                ", as p is; this is " + describe(*row));
+    return Value::error();
+  }
+  std::string name = entry->name + ".evaluate";
+  auto module = entry->func->getParentOfType<mlir::ModuleOp>();
+  mlir::OpBuilder &b = e.builder();
+  if (!module.lookupSymbol(name)) {
+    mlir::OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToEnd(module.getBody());
+    b.create<mlir::func::FuncOp>(entry->func.getLoc(), name, entry->evaluates).setPrivate();
+  }
+  auto made = e.emit(call.range).create<mlir::func::CallOp>(name, entry->evaluates.getResults(), row->tensor);
+  return Value::listOf({Value::tensorOf(made.getResult(0)), Value::tensorOf(made.getResult(1))});
+}
+
 llvm::ArrayRef<Builtin> recipeBuiltins() {
   static const Builtin builtins[] = {
       {"clip_norm", "value", makeRecord, Space::Recipe},
@@ -13,6 +44,7 @@ llvm::ArrayRef<Builtin> recipeBuiltins() {
       {"every", "n, batches=None, keep=2", makeRecord, Space::Recipe},
       {"plateau", "base, factor=0.1, patience=10, metric=\"loss\", best=\"min\", threshold=1e-4, least=0.0", makeRecord,
        Space::Rate},
+      {"evaluate", "p", evaluateLoss, Space::Rate},
       {"patience", "n, metric=\"loss\", best=\"min\", minimum=0.0", makeRecord, Space::Recipe},
       {"text", "path, context, batch, tokens=\"characters\", vocabulary=None, validation=None, test=None, shuffle=True",
        makeRecord, Space::Reader},

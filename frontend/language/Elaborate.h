@@ -80,7 +80,9 @@ struct Entry {
   std::map<std::string, Range> symbols;  // every symbol, and where it was introduced
   std::vector<std::string> inputNames;
   bool training = false, asksTraining = false, failed = false;
-  bool update = false;          // an optimizer's: scalars take the dtype of what they are assigned to
+  bool update = false;                         // an optimizer's: scalars take the dtype of what they are assigned to
+  std::vector<std::shared_ptr<Variable>> kept; // by an optimizer, beside the parameter
+  mlir::FunctionType evaluates; // of an `update_all`: a row of all parameters to the loss and its gradient
   bool session = false;         // uses session state without being part of generate: left out in the end
   std::set<const Stmt *> calls; // of the model's functions
 };

@@ -95,7 +95,9 @@ Value Elaborator::call(const Value &callee, const Arguments &arguments, Range ra
     }
     return callBuiltin(*callee.builtin, *all, range);
   case Value::Kind::Module:
-    if (frame.space == Space::Rate && isOptimizer(*callee.declaration))
+    // In an optimizer's own body it is a part of that one.
+    if (frame.space == Space::Rate && isOptimizer(*callee.declaration) &&
+        !(frame.self && isOptimizer(*frame.self->module)))
       return optimizerRecord(*callee.declaration, *all, range);
     return instantiate(*callee.declaration, *all, range);
   case Value::Kind::Function:

@@ -163,15 +163,20 @@ static mlir::Value valueOf(const Entry &entry, const std::map<Variable *, Value>
 }
 
 /// States that have another value than before the loop and are not carried by the body yet; in a recipe's blocks,
-/// parameters too.
+/// parameters too, in an optimizer what it keeps.
 static std::vector<std::shared_ptr<Variable>>
 assignedStates(const Entry &entry, const std::map<Variable *, Value> &before, const Elaborator::ScanBody &body) {
   std::vector<std::shared_ptr<Variable>> assigned;
+  auto look = [&](const std::shared_ptr<Variable> &variable) {
+    if (!llvm::is_contained(body.states, variable) &&
+        valueOf(entry, entry.values, *variable) != valueOf(entry, before, *variable))
+      assigned.push_back(variable);
+  };
   for (const auto *table : {&entry.parameters, &entry.states})
     for (const auto &[index, pair] : *table)
-      if (!llvm::is_contained(body.states, pair.first) &&
-          valueOf(entry, entry.values, *pair.first) != valueOf(entry, before, *pair.first))
-        assigned.push_back(pair.first);
+      look(pair.first);
+  for (const std::shared_ptr<Variable> &variable : entry.kept)
+    look(variable);
   return assigned;
 }
 
@@ -284,7 +289,7 @@ bool Elaborator::checkLostNames(const Stmt &statement, Frame &frame,
   bool ok = true;
   std::string word = wordOf(statement);
   auto check = [&](const std::string &name, Range range) {
-    bool handedOn = name == statement.name;
+    bool handedOn = name == statement.name || name == "_"; // `_`: what is not used
     for (const auto &carry : body.names)
       handedOn |= carry.name == name;
     if (handedOn)

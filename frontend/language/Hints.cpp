@@ -351,6 +351,7 @@ static constexpr std::pair<std::string_view, std::string_view> keywords[] = {
     {"keepdim", "keepdims"},
     {"kernel_size", "size"},
     {"label_smoothing", "smoothing"},
+    {"line_search_fn", "line_search"},
     {"n_power_iterations", "iterations"},
     {"negative_slope", "slope"},
     {"nhead", "heads"},
@@ -384,10 +385,7 @@ std::string keywordHint(std::string_view keyword, const std::vector<std::string>
       {"foreach", "how an update is computed is the compiler's"},
       {"fused", "how an update is computed is the compiler's"},
       {"capturable", "how an update is computed is the compiler's"},
-      {"maximize", "the loss is what is made small; give its negative"},
-      {"max_iter", "a step evaluates the loss once; give more steps"},
-      {"max_eval", "a step evaluates the loss once"},
-      {"line_search_fn", "a step evaluates the loss once; choose a smaller lr where it goes astray"}};
+      {"maximize", "the loss is what is made small; give its negative"}};
   for (const auto &[theirs, why] : leftOut)
     if (theirs == keyword)
       return "leave it out: " + std::string(why);

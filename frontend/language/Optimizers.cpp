@@ -393,6 +393,9 @@ bool TrainBuilder::writeUpdate(const std::string &name, const Record &record, co
     inputs.emplace_back(state->name, state->type);
   std::shared_ptr<Entry> entry = e.beginEntry(name, inputs, true, record.range);
   entry->update = true;
+  entry->kept = states;
+  if (mlir::Type row = typeOf(e, like.type); movesAll(*record.module))
+    entry->evaluates = b.getFunctionType({row}, {lossType, row});
   std::vector<Value> values = e.inputValues(*entry, inputs);
   entry->values[parameter.get()] = values[0];
   for (size_t i = 0; i < states.size(); ++i)

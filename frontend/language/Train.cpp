@@ -305,6 +305,8 @@ void TrainBuilder::losses(bool training) {
   lossValue = several ? severalLosses(*statement.value, frame, terms) : scalar(*statement.value, "the loss", frame);
   if (training)
     regularise(terms);
+  if (!lossValue.isError())
+    lossType = lossValue.tensor.getType();
   std::vector<Elaborator::Result> results = {{lossValue, "loss", ""}};
   if (training) // a validation only asks for the sum
     results.insert(results.end(), terms.begin(), terms.end());

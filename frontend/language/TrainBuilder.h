@@ -101,6 +101,7 @@ private:
   // While a loss function is being built:
   std::map<std::string, Value, std::less<>> dataValues;
   Value lossValue;
+  mlir::Type lossType;
 };
 
 } // namespace kiln::language

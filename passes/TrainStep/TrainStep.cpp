@@ -3,6 +3,8 @@
 #include "passes/TrainStep/TrainStep.h"
 
 #include "passes/Differentiate/Differentiate.h"
+#include "passes/TrainStep/Clip.h"
+#include "passes/TrainStep/Evaluate.h"
 #include "passes/TrainStep/Shards.h"
 #include "passes/support/Stages.h"
 #include "passes/support/Values.h"
@@ -10,8 +12,6 @@
 #include "mlir/IR/IRMapping.h"
 
 #include "llvm/ADT/SetVector.h"
-
-#include <limits>
 
 namespace kiln {
 
@@ -49,9 +49,10 @@ struct Update {
 
 class StepBuilder {
 public:
-  StepBuilder(mlir::ModuleOp module, Stage stage, LossGradients made)
-      : module(module), train(stage.train), suffix(stage.suffix), function(made.function), made(std::move(made)),
-        builder(function.getBody().front().getTerminator()), e(builder, function.getLoc()) {}
+  /// Of `loss`, and its gradients as `made` has them.
+  StepBuilder(mlir::ModuleOp module, Stage stage, FuncOp loss, LossGradients made)
+      : module(module), train(stage.train), suffix(stage.suffix), loss(loss), function(made.function),
+        made(std::move(made)), builder(function.getBody().front().getTerminator()), e(builder, function.getLoc()) {}
 
   /// Writes the function. What it calls is still there, for another one.
   LogicalResult run();
@@ -60,12 +61,12 @@ public:
 
 private:
   LogicalResult readUpdates();
-  Value normOfGradients();
   LogicalResult clip();
   Value step();
-  SmallVector<Value> call(FuncOp called, llvm::ArrayRef<Value> arguments);
+  mlir::FailureOr<SmallVector<Value>> call(FuncOp called, llvm::ArrayRef<Value> arguments,
+                                           const Update *update = nullptr);
+  LogicalResult evaluate(mlir::func::CallOp call, const Update *update, llvm::ArrayRef<Value> arguments);
   int64_t elementsOf(const Update &update);
-  Value rowOf(llvm::ArrayRef<Value> values);
   LogicalResult update();
   LogicalResult after();
   unsigned argumentOf(StringRef attribute, StringAttr name, mlir::Type type, llvm::ArrayRef<StringRef> before);
@@ -81,10 +82,11 @@ private:
   mlir::ModuleOp module;
   DictionaryAttr train;
   std::string suffix; // of the stage's functions
-  FuncOp function;
+  FuncOp loss, function;
   LossGradients made;
   mlir::OpBuilder builder;
   Emit e;
+  std::optional<LossEvaluation> evaluation;
   FuncOp rates;
   SmallVector<Trained> trained;
   SmallVector<Update> updates;
@@ -151,53 +153,14 @@ LogicalResult StepBuilder::readUpdates() {
   return success();
 }
 
-// The root of the sum of all gradients' squares. Squares leave a float's range long before the norm does: so they are
-// summed three times, of the gradients as they are, made smaller and made larger by powers of two, and one of the sums
-// is good. (Blue's algorithm, of LAPACK.) Those of one gradient stand together: one kernel reads it once for the three.
-Value StepBuilder::normOfGradients() {
-  bool wide = llvm::any_of(trained, [](const Trained &one) { return elementOf(one.gradient).isF64(); });
-  mlir::Type element = wide ? builder.getF64Type() : builder.getF32Type();
-  const double down = wide ? 0x1p-600 : 0x1p-80, up = 1 / down, tiny = wide ? 0x1p-700 : 0x1p-80;
-  Value plain, small, large;
-  auto addTo = [&](Value &total, Value gradient) {
-    Value squares = e.reduceSum(e.mul(gradient, gradient), axesUpTo(rankOf(gradient)));
-    total = total ? e.add(total, squares) : squares;
-  };
-  for (const Trained &one : trained) {
-    Value gradient = e.convertTo(one.gradient, element);
-    addTo(plain, gradient);
-    addTo(small, e.mul(gradient, up));
-    addTo(large, e.mul(gradient, down));
-  }
-  Value isLarge = e.compare(Predicate::eq, plain, std::numeric_limits<double>::infinity());
-  Value isSmall = e.compare(Predicate::lt, plain, tiny);
-  Value ofSmall = e.mul(e.sqrt(small), down), ofLarge = e.mul(e.sqrt(large), up);
-  Value norm = e.select(isLarge, ofLarge, e.select(isSmall, ofSmall, e.sqrt(plain)));
-  return e.convertTo(norm, elementOf(trained.front().gradient));
-}
-
-// torch.nn.utils.clip_grad_norm_ and clip_grad_value_.
 LogicalResult StepBuilder::clip() {
-  auto clipping = train.getAs<DictionaryAttr>("clip");
-  if (!clipping || trained.empty())
-    return success();
-  auto kind = clipping.getAs<StringAttr>("kind");
-  auto value = clipping.getAs<mlir::FloatAttr>("value");
-  double limit = value ? value.getValueAsDouble() : 0;
-  if (kind && kind == "value") {
-    for (Trained &one : trained)
-      one.gradient = e.min(e.max(one.gradient, e.splatLike(one.gradient, -limit)), e.splatLike(one.gradient, limit));
-    return success();
-  }
-  if (!kind || kind != "norm")
-    return module.emitError("kiln.train clips by neither norm nor value");
-  gradientNorm = normOfGradients();
-  Value factor = e.div(e.splatLike(gradientNorm, limit), e.add(gradientNorm, 1e-6));
-  factor = e.min(factor, e.splatLike(factor, 1));
-  for (Trained &one : trained) {
-    Value own = e.convertTo(factor, elementOf(one.gradient));
-    one.gradient = e.mul(one.gradient, e.broadcastScalar(own, dimsOf(one.gradient)));
-  }
+  SmallVector<Value> gradients;
+  for (const Trained &one : trained)
+    gradients.push_back(one.gradient);
+  if (mlir::failed(clipGradients(e, train, gradients, gradientNorm)))
+    return failure();
+  for (auto [one, gradient] : llvm::zip_equal(trained, gradients))
+    one.gradient = gradient;
   return success();
 }
 
@@ -215,17 +178,55 @@ Value StepBuilder::step() {
 }
 
 /// The results of a function's body, written here; a last argument that is marked as the step is found by itself.
-SmallVector<Value> StepBuilder::call(FuncOp called, llvm::ArrayRef<Value> arguments) {
+/// `update`: whose optimizer the function is.
+mlir::FailureOr<SmallVector<Value>> StepBuilder::call(FuncOp called, llvm::ArrayRef<Value> arguments,
+                                                      const Update *update) {
   mlir::Block &body = called.getBody().front();
   mlir::IRMapping map;
   for (auto [index, argument] : llvm::enumerate(body.getArguments()))
     map.map(argument, called.getArgAttr(static_cast<unsigned>(index), "kiln.step") ? step() : arguments[index]);
+  SmallVector<mlir::func::CallOp> evaluations;
   for (mlir::Operation &op : body.without_terminator())
-    builder.clone(op, map);
-  SmallVector<Value> results;
+    builder.clone(op, map)->walk([&](mlir::func::CallOp one) { evaluations.push_back(one); });
+  // The results are held by the terminator, since they may be what an evaluation gives.
+  mlir::Operation *terminator = function.getBody().front().getTerminator();
+  unsigned first = terminator->getNumOperands();
   for (Value result : body.getTerminator()->getOperands())
-    results.push_back(map.lookup(result));
+    terminator->insertOperands(terminator->getNumOperands(), map.lookup(result));
+  for (mlir::func::CallOp one : evaluations)
+    if (mlir::failed(evaluate(one, update, arguments)))
+      return failure();
+  SmallVector<Value> results(llvm::drop_begin(terminator->getOperands(), first));
+  terminator->eraseOperands(first, static_cast<unsigned>(results.size()));
   return results;
+}
+
+/// An optimizer's call of the loss: `arguments` are what its function was given, first a row of its parameters and one
+/// of their gradients. Where the parameters are as they were, the step has computed it already.
+LogicalResult StepBuilder::evaluate(mlir::func::CallOp call, const Update *update, llvm::ArrayRef<Value> arguments) {
+  if (made.lossResult >= function.getNumResults())
+    return call.emitError("--shards: this optimizer evaluates the loss within a step, whose update has no batch");
+  if (!update || !update->asRow)
+    return call.emitError("evaluates the loss, and is no part of an optimizer that moves all parameters at once");
+  if (call.getOperand(0) == arguments[0]) {
+    Value known = function.getBody().front().getTerminator()->getOperand(made.lossResult);
+    call.replaceAllUsesWith(llvm::ArrayRef<Value>{known, arguments[1]});
+    call.erase();
+    return success();
+  }
+  if (!evaluation) {
+    SmallVector<StringAttr> names;
+    for (const Trained &one : trained)
+      names.push_back(one.name);
+    mlir::FailureOr<LossEvaluation> made = LossEvaluation::of(loss, train, names);
+    if (mlir::failed(made))
+      return failure();
+    evaluation = std::move(*made);
+  }
+  SmallVector<StringAttr> members;
+  for (unsigned member : update->members)
+    members.push_back(trained[member].name);
+  return evaluation->replace(call, function, members);
 }
 
 /// Arguments for the states of all updates, at once: each insertion by itself goes through all arguments.
@@ -270,17 +271,8 @@ LogicalResult StepBuilder::addStates() {
 int64_t StepBuilder::elementsOf(const Update &update) {
   int64_t count = 0;
   for (unsigned member : update.members)
-    count +=
-        llvm::cast<mlir::RankedTensorType>(function.getArgument(trained[member].argument).getType()).getNumElements();
+    count += kiln::elementsOf(function.getArgument(trained[member].argument));
   return count;
-}
-
-/// Tensors as one row of all their elements.
-Value StepBuilder::rowOf(llvm::ArrayRef<Value> values) {
-  SmallVector<Value> rows;
-  for (Value value : values)
-    rows.push_back(e.reshapeTo(value, {Dim(llvm::cast<mlir::RankedTensorType>(value.getType()).getNumElements())}));
-  return rows.size() == 1 ? rows.front() : e.concat(rows, 0);
 }
 
 /// Each update's function: (p, gradient, lr, states…, step) to (p, states…).
@@ -290,8 +282,10 @@ LogicalResult StepBuilder::update() {
     if (auto name = rates.getArgAttrOfType<StringAttr>(index, "kiln.state"))
       read.push_back(function.getArgument(argumentOf("kiln.state", name, rates.getArgumentTypes()[index],
                                                      {"kiln.input", "kiln.parameter", "kiln.state"})));
-  SmallVector<Value> rate = call(rates, read);
-  for (Value value : rate) // one that never changes is known from the recipe
+  mlir::FailureOr<SmallVector<Value>> rate = call(rates, read);
+  if (mlir::failed(rate))
+    return failure();
+  for (Value value : *rate) // one that never changes is known from the recipe
     metrics.push_back(value.getDefiningOp<ConstantOp>() ? Value() : e.convertTo(value, builder.getF32Type()));
   if (mlir::failed(addStates()))
     return failure();
@@ -301,16 +295,19 @@ LogicalResult StepBuilder::update() {
       parameters.push_back(function.getArgument(trained[member].argument));
       gradients.push_back(trained[member].gradient);
     }
-    SmallVector<Value> arguments = {one.asRow ? rowOf(parameters) : parameters[0],
-                                    one.asRow ? rowOf(gradients) : gradients[0], rate[one.rate]};
+    SmallVector<Value> arguments = {one.asRow ? rowOf(e, parameters) : parameters[0],
+                                    one.asRow ? rowOf(e, gradients) : gradients[0], (*rate)[one.rate]};
     llvm::append_range(arguments, one.stateValues);
-    SmallVector<Value> results = call(one.function, arguments);
+    mlir::FailureOr<SmallVector<Value>> called = call(one.function, arguments, &one);
+    if (mlir::failed(called))
+      return failure();
+    const SmallVector<Value> &results = *called;
     int64_t begin = 0;
     for (auto [member, parameter] : llvm::zip_equal(one.members, parameters)) {
       Value moved = results[0];
       if (one.asRow) {
-        int64_t count = llvm::cast<mlir::RankedTensorType>(parameter.getType()).getNumElements();
-        moved = e.reshapeTo(e.sliceAxis(moved, 0, Dim(begin), Dim(count)), dimsOf(parameter));
+        int64_t count = kiln::elementsOf(parameter);
+        moved = partOfRow(e, moved, begin, count, parameter);
         begin += count;
       }
       newParameters[trained[member].name] = moved;
@@ -365,7 +362,10 @@ LogicalResult StepBuilder::after() {
     }
     arguments.push_back(value);
   }
-  for (auto [index, value] : llvm::enumerate(call(called, arguments))) {
+  mlir::FailureOr<SmallVector<Value>> results = call(called, arguments);
+  if (mlir::failed(results))
+    return failure();
+  for (auto [index, value] : llvm::enumerate(*results)) {
     unsigned number = static_cast<unsigned>(index);
     if (auto name = called.getResultAttrOfType<StringAttr>(number, "kiln.parameter"))
       newParameters[name] = value;
@@ -385,8 +385,9 @@ void StepBuilder::eraseCalled() {
     called.insert(one.function);
   for (auto update : train.getAs<mlir::ArrayAttr>("updates").getAsRange<DictionaryAttr>())
     if (auto name = update.getAs<StringAttr>("function"))
-      if (auto function = module.lookupSymbol<FuncOp>(name.getValue()))
-        called.insert(function);
+      for (const char *suffix : {"", ".evaluate"})
+        if (auto function = module.lookupSymbol<FuncOp>((name.getValue() + suffix).str()))
+          called.insert(function);
   for (mlir::Operation *function : called)
     function->erase();
   mlir::NamedAttrList kept(train);
@@ -455,6 +456,8 @@ LogicalResult StepBuilder::run() {
   if (mlir::failed(readUpdates()) || mlir::failed(clip()) || mlir::failed(update()) || mlir::failed(after()))
     return failure();
   finish();
+  if (evaluation)
+    evaluation->erase();
   return success();
 }
 
@@ -539,13 +542,13 @@ struct TrainStep : impl::TrainStepBase<TrainStep> {
         return failure();
       LossGradients update = beginUpdate(module, stage, *shard, loss);
       finishShard(*shard, stage.train);
-      if (mlir::failed(StepBuilder(module, stage, update).run()))
+      if (mlir::failed(StepBuilder(module, stage, loss, update).run()))
         return failure();
     }
     mlir::FailureOr<LossGradients> made = copyWithGradients(loss, "train_step" + stage.suffix);
     if (mlir::failed(made))
       return failure();
-    StepBuilder step(module, stage, *made);
+    StepBuilder step(module, stage, loss, *made);
     if (mlir::failed(step.run()))
       return failure();
     step.declare();
