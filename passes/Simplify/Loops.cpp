@@ -159,6 +159,8 @@ bool followsSequences(ScanOp op, Value value) {
            followsSequences(op, gather.getIndices());
   if (llvm::isa<ConvertOp, ReluOp>(source))
     return followsSequences(op, source->getOperand(0));
+  if (llvm::isa<ConcatOp>(source))
+    return llvm::all_of(source->getOperands(), [&](Value part) { return followsSequences(op, part); });
   return false;
 }
 
@@ -171,6 +173,12 @@ Value stackedFromSequences(Emit &e, ScanOp op, Value value) {
     return e.gather(outsideOf(e, op, gather.getOperand()), stackedFromSequences(e, op, gather.getIndices()), 0);
   if (auto convert = value.getDefiningOp<ConvertOp>())
     return e.convertTo(stackedFromSequences(e, op, convert.getOperand()), elementOf(value));
+  if (auto concat = value.getDefiningOp<ConcatOp>()) {
+    SmallVector<Value> parts;
+    for (Value part : concat.getInputs())
+      parts.push_back(stackedFromSequences(e, op, part));
+    return e.concat(parts, static_cast<int64_t>(concat.getAxis()) + 1);
+  }
   return e.op<ReluOp>(stackedFromSequences(e, op, value.getDefiningOp()->getOperand(0)));
 }
 
@@ -214,6 +222,73 @@ LogicalResult hoistProducts(ScanOp op, PatternRewriter &rewriter) {
     ScanOp made = LoopParts(parts).build(rewriter);
     rewriter.replaceOp(op, made.getResults());
     return success();
+  }
+  return failure();
+}
+
+//===-- What is one product with what is another
+//-------------------------------------------------------------------===//
+
+/// Neighbours among a concat's parts that are, or are not, known before the loop, as one value.
+struct Run {
+  SmallVector<Value> parts;
+  bool before;
+};
+
+SmallVector<Run> runsOf(ScanOp op, ConcatOp concat) {
+  SmallVector<Run> runs;
+  for (Value part : concat.getInputs()) {
+    bool before = followsSequences(op, part);
+    if (runs.empty() || runs.back().before != before)
+      runs.push_back({{}, before});
+    runs.back().parts.push_back(part);
+  }
+  return runs;
+}
+
+/// The sum of the runs' products, each with its own part of what all steps multiply by.
+Value sumOfRuns(Emit &e, ScanOp op, DotGeneralOp dot, ArrayRef<Run> runs, bool left) {
+  auto concat = (left ? dot.getLhs() : dot.getRhs()).getDefiningOp<ConcatOp>();
+  int64_t axis = static_cast<int64_t>(concat.getAxis());
+  ArrayRef<int64_t> own = left ? dot.getLhsContract() : dot.getRhsContract();
+  int64_t along = (left ? dot.getRhsContract() : dot.getLhsContract())[llvm::find(own, axis) - own.begin()];
+  DotAxes axes{{}, {}, SmallVector<int64_t, 4>(dot.getLhsContract()), SmallVector<int64_t, 4>(dot.getRhsContract())};
+  Value matrix = outsideOf(e, op, left ? dot.getRhs() : dot.getLhs()), sum;
+  Dim begin = 0;
+  for (const Run &run : runs) {
+    Value part = e.concat(run.parts, axis);
+    Dim size = dimsOf(part)[axis];
+    Value rows = e.sliceAxis(matrix, along, begin, size);
+    Value product = e.dot(left ? part : rows, left ? rows : part, axes, elementOf(dot.getResult()));
+    sum = sum ? e.add(sum, product) : product;
+    begin = begin + size;
+  }
+  return sum;
+}
+
+// dot(concat(x_t, h), w), as cells are written from their equations: x's product, which hoistProducts takes before the
+// loop, and h's. Not where sums are narrower than f32, since each is rounded; nor of blocks of numbers, which products
+// alone read as they lie.
+LogicalResult splitConcat(ScanOp op, PatternRewriter &rewriter) {
+  for (auto dot : op.getBody().front().getOps<DotGeneralOp>()) {
+    mlir::Type element = elementOf(dot.getResult());
+    if (!dot.getLhsBatch().empty() || !(element.isF32() || element.isF64()))
+      continue;
+    for (bool left : {true, false}) {
+      auto concat = (left ? dot.getLhs() : dot.getRhs()).getDefiningOp<ConcatOp>();
+      Value matrix = left ? dot.getRhs() : dot.getLhs();
+      if (!concat || concat->getBlock() != dot->getBlock() || !isInvariant(op, matrix) ||
+          matrix.getDefiningOp<DequantizeOp>() ||
+          !llvm::is_contained(left ? dot.getLhsContract() : dot.getRhsContract(),
+                              static_cast<int64_t>(concat.getAxis())))
+        continue;
+      SmallVector<Run> runs = runsOf(op, concat);
+      if (runs.size() == 1)
+        continue;
+      rewriter.setInsertionPoint(dot);
+      Emit e(rewriter, dot.getLoc());
+      return rewriter.replaceOp(dot, sumOfRuns(e, op, dot, runs, left)), success();
+    }
   }
   return failure();
 }
@@ -319,6 +394,7 @@ void addLoopPatterns(mlir::RewritePatternSet &patterns) {
   addPattern<ScanOp>(patterns, dropUnused);
   addPattern<ScanOp>(patterns, hoist);
   addPattern<ScanOp>(patterns, hoistProducts);
+  addPattern<ScanOp>(patterns, splitConcat);
   addPattern<ScanOp>(patterns, sinkProducts);
 }
 
