@@ -104,16 +104,26 @@ void Streams::finish(Emitter &e) const {
 
 //===-- Accumulators ---------------------------------------------------------------------------------------------===//
 
-Accumulator Accumulator::of(const Graph &graph, const Op &op) {
-  Accumulator result{&op, graph.type(op.operands[0]).dtype};
+Accumulator Accumulator::of(const Emitter &e, const Op &op, bool alongVectors) {
+  Accumulator result{&op, e.graph.type(op.operands[0]).dtype};
   if (op.code == OpCode::ArgReduce)
     result.position = op.axis;
+  bool extreme = op.code == OpCode::Reduce && (op.combine == Combine::Max || op.combine == Combine::Min);
+  // Other processors' own instructions know NaN and signs.
+  result.apart = extreme && alongVectors && e.registerType(result.dtype).isF32() && e.code.machine.has("avx2");
   return result;
 }
 
 void Accumulator::start(Emitter &e, bool vectors, SmallVectorImpl<Value> &state) const {
   Value neutral = e.neutral(op->combine, dtype);
   state.push_back(vectors ? e.code.splat(neutral, e.width) : neutral);
+  if (apart) {
+    for (int64_t least : {static_cast<int64_t>(std::numeric_limits<int32_t>::min()), int64_t{0}}) {
+      Value bits = e.code.constantInt(e.code.b.getI32Type(), least);
+      state.push_back(vectors ? e.code.splat(bits, e.width) : bits);
+    }
+    return;
+  }
   if (op->code != OpCode::ArgReduce)
     return;
   // Beyond any index: an element that equals the neutral value still takes its position.
@@ -136,6 +146,32 @@ static Value precedes(Emitter &e, const Op &op, kiln_dtype dtype, Value a, Value
   return code.op<arith::OrIOp>(wins, code.op<arith::AndIOp>(equal, earlier));
 }
 
+/// One more number, and its bits, in a state that holds them apart. A NaN is not better than any number.
+static void takeApart(Code &code, Combine combine, MutableArrayRef<Value> state, Value number, Value most, Value all) {
+  auto better = combine == Combine::Max ? arith::CmpFPredicate::OGT : arith::CmpFPredicate::OLT;
+  state[0] = code.op<arith::SelectOp>(code.op<arith::CmpFOp>(better, number, state[0]), number, state[0]);
+  state[1] = code.op<arith::MaxSIOp>(state[1], most);
+  state[2] = code.op<arith::MaxUIOp>(state[2], all);
+}
+
+/// What such a state stands for. Bits of a NaN without a sign are beyond infinity's, with one beyond those of minus
+/// infinity. Where the result is a zero all others are on its one side, so that the bits tell whether one of the zeros
+/// has the sign that wins.
+static Value putTogether(Code &code, Combine combine, ArrayRef<Value> state) {
+  auto bits = [&](uint32_t value) { return code.constantInt(state[1].getType(), static_cast<int32_t>(value)); };
+  auto is = [&](arith::CmpIPredicate predicate, Value a, uint32_t b) {
+    return code.op<arith::CmpIOp>(predicate, a, bits(b));
+  };
+  Type type = state[0].getType();
+  Value minus = is(arith::CmpIPredicate::slt, state[combine == Combine::Max ? 1 : 2], 0);
+  Value zero = code.op<arith::SelectOp>(minus, code.constant(type, -0.0), code.constant(type, 0));
+  Value isZero = code.op<arith::CmpFOp>(arith::CmpFPredicate::OEQ, state[0], code.constant(type, 0));
+  Value number = code.op<arith::SelectOp>(isZero, zero, state[0]);
+  Value isNaN = code.op<arith::OrIOp>(is(arith::CmpIPredicate::sgt, state[1], 0x7f800000),
+                                      is(arith::CmpIPredicate::ugt, state[2], 0xff800000));
+  return code.op<arith::SelectOp>(isNaN, code.constant(type, std::numeric_limits<double>::quiet_NaN()), number);
+}
+
 void Accumulator::step(Emitter &e, MutableArrayRef<Value> state, Value element, ArrayRef<Index> at,
                        const Mask &mask) const {
   Code &code = e.code;
@@ -148,6 +184,10 @@ void Accumulator::step(Emitter &e, MutableArrayRef<Value> state, Value element, 
     if (lanes) {
       Value neutral = e.neutral(op->combine, dtype);
       element = code.op<arith::SelectOp>(lanes, element, vectors ? code.splat(neutral, e.width) : neutral);
+    }
+    if (apart) {
+      Value bits = e.bitcast(element, KILN_I32);
+      return takeApart(code, op->combine, state, element, bits, bits);
     }
     state[0] = e.combine(op->combine, state[0], element, dtype);
     return;
@@ -163,6 +203,8 @@ void Accumulator::step(Emitter &e, MutableArrayRef<Value> state, Value element, 
 }
 
 void Accumulator::merge(Emitter &e, MutableArrayRef<Value> into, ArrayRef<Value> from) const {
+  if (apart)
+    return takeApart(e.code, op->combine, into, from[0], from[1], from[2]);
   if (op->code != OpCode::ArgReduce) {
     into[0] = e.combine(op->combine, into[0], from[0], dtype);
     return;
@@ -192,6 +234,8 @@ void Accumulator::horizontal(Emitter &e, MutableArrayRef<Value> state) const {
 }
 
 Value Accumulator::result(Emitter &e, ArrayRef<Value> state) const {
+  if (apart)
+    return putTogether(e.code, op->combine, state);
   if (op->code != OpCode::ArgReduce)
     return state[0];
   return e.convert(state[1], KILN_I64, e.graph.type(op->results[0]).dtype);

@@ -100,7 +100,7 @@ public:
   ReduceCode(KernelBuilder &builder, Emitter &e, const ReducePlan &plan)
       : builder(builder), e(e), code(e.code), plan(plan) {
     for (const Op *op : plan.ops)
-      accumulators.push_back(Accumulator::of(e.graph, *op));
+      accumulators.push_back(Accumulator::of(e, *op, !plan.keepsLast && !plan.reduced.empty()));
   }
 
   Value blockColumns() { return code.integer(plan.columnVectors * e.width); }

@@ -166,7 +166,7 @@ private:
     SmallVector<Accumulator> accumulators;
     SmallVector<uint32_t> operands;
     for (const Op *op : stage.reductions) {
-      accumulators.push_back(Accumulator::of(graph, *op));
+      accumulators.push_back(Accumulator::of(e, *op, /*alongVectors=*/true));
       operands.push_back(op->operands[0]);
     }
     // Several copies of each accumulator hide the latency of adding; long expressions do that by themselves.

@@ -1,5 +1,6 @@
 // Elementwise, layout and reduction kernels.
 #include "tests/backends/cpu/TestKernel.h"
+#include <cstring>
 #include <gtest/gtest.h>
 
 using namespace kiln::test;
@@ -90,6 +91,52 @@ TEST(Reduce, ConstantExtentsOfOne) {
       RunOptions options;
       options.cpu = cpu;
       check(k, {randomTensor(KILN_F32, c.shape, -1, 1)}, 2e-5, options);
+    }
+}
+
+/// NaN of either sign wins wherever it stands, a zero without a sign is larger than one with it, to the bit; also where
+/// these are held apart from the numbers (f32 along vectors).
+TEST(Reduce, LargestAndSmallestKnowNaNAndSigns) {
+  const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
+  struct Row {
+    float all, one; // the others, and the one at a place of its own
+  };
+  const Row kinds[] = {{-1, nan},      {2, -nan},     {infinity, nan}, {-infinity, -nan}, {nan, 3},
+                       {-0.0F, 0.0F},  {0.0F, -0.0F}, {-0.0F, -0.0F},  {0.0F, 0.0F},      {-0.0F, -2},
+                       {0.0F, 2},      {-2, -0.0F},   {-2, 0.0F},      {2, -0.0F},        {-infinity, -infinity},
+                       {-infinity, 5}, {infinity, 5}, {-3, -7},        {-7, -3},          {1e-42F, -1e-42F}};
+  for (int64_t n : {2, 16, 37, 200})
+    for (const char *kind : {"max", "min"}) {
+      std::vector<float> data;
+      for (int64_t place : {int64_t{0}, n / 2, n - 1})
+        for (const Row &row : kinds)
+          for (int64_t i = 0; i < n; ++i)
+            data.push_back(i == place ? row.one : row.all);
+      int64_t rows = static_cast<int64_t>(data.size()) / n;
+      TestKernel k;
+      uint32_t x = k.input(KILN_F32, {rows, n});
+      uint32_t best = k.op("reduce", {x}, KILN_F32, {rows}, {string("kind", kind), ints("axes", {1})});
+      k.output(best);
+      k.output(k.op("broadcast", {best}, KILN_F32, {rows, n}, {ints("axes", {0})}));
+      kiln::conformance::Bytes bytes(data.size() * sizeof(float));
+      std::memcpy(bytes.data(), data.data(), bytes.size());
+      for (const char *cpu : {"native", "x86-64-v3", "x86-64-v2"}) {
+        RunOptions options;
+        options.cpu = cpu;
+        RunResult result = run(k, {Tensor::from(KILN_F32, {rows, n}, bytes)}, options);
+        ASSERT_EQ(result.error, "");
+        for (int64_t r = 0; r < rows; ++r) {
+          Row row = kinds[static_cast<size_t>(r) % std::size(kinds)];
+          float a = row.all, b = row.one;
+          bool swapped = a < b || (a == b && std::signbit(a));
+          float exact = std::isnan(a) || std::isnan(b) ? nan : (kind == std::string("max")) == swapped ? b : a;
+          for (const Tensor &output : result.outputs) {
+            auto got = static_cast<float>(output.get(&output == result.outputs.data() ? r : r * n + n - 1).real);
+            EXPECT_TRUE(std::isnan(exact) ? std::isnan(got) : got == exact && std::signbit(got) == std::signbit(exact))
+                << cpu << " " << kind << " of " << n << ": " << a << " and " << b << " gave " << got;
+          }
+        }
+      }
     }
 }
 
