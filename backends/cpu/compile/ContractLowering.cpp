@@ -232,11 +232,12 @@ ContractLowering::Block ContractLowering::blockOf(Emitter &e, const Sizes &s, Va
   Value one = code.integer(1), nBlocks = code.max(s.nBlocks, one), mBlocks = code.max(s.mBlocks, one);
   Block block;
   Value rest = code.div(task, nBlocks);
-  // Units are dealt out evenly, to any run of neighbouring blocks too.
+  // Units are dealt out evenly, to any run of neighbouring blocks too; the last one, which may be a part of one, to
+  // those that have one more.
   auto cut = [&](Value extent, Value blocks, Value number, int64_t unit) {
     Value units = code.ceilDiv(extent, code.integer(unit));
     auto begin = [&](Value i) {
-      return code.min(code.mul(code.ceilDiv(code.mul(i, units), blocks), code.integer(unit)), extent);
+      return code.min(code.mul(code.div(code.mul(i, units), blocks), code.integer(unit)), extent);
     };
     return std::pair(begin(number), begin(code.add(number, one)));
   };
