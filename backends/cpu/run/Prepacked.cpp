@@ -4,6 +4,7 @@
 #include "backends/api/kiln_text.h"
 
 #include <cstdio>
+#include <sys/mman.h>
 #include <unistd.h>
 
 namespace kiln::cpu {
@@ -49,8 +50,14 @@ void *Prepacked::repeated(uint64_t version, bool &pack) {
     return memory_.get();
   if (refused_)
     return nullptr;
-  if (!memory_ && leavesEnough(static_cast<uint64_t>(bytes_)))
-    memory_.reset(std::aligned_alloc(64, (static_cast<size_t>(bytes_) + 63) / 64 * 64));
+  if (!memory_ && leavesEnough(static_cast<uint64_t>(bytes_))) {
+    // In large pages, which are written and read with fewer misses; what is mapped side by side shares them.
+    constexpr size_t page = 4096;
+    size_t size = (static_cast<size_t>(bytes_) + page - 1) / page * page;
+    memory_.reset(std::aligned_alloc(page, size));
+    if (memory_)
+      madvise(memory_.get(), size, MADV_HUGEPAGE);
+  }
   if (!memory_) {
     refused_ = true;
     return nullptr;

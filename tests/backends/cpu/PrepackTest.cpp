@@ -7,6 +7,8 @@
 #include "tests/backends/cpu/OnProcessor.h"
 #include "tests/backends/cpu/Window.h"
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <gtest/gtest.h>
 
 using namespace kiln;
@@ -261,6 +263,32 @@ void checkDot(int64_t rows, int64_t n, int64_t k, bool transposed, const std::st
   if (most)
     kernel.bindExtents({rows});
   check(kernel, {rows, k}, transposed ? Ints{n, k} : Ints{k, n}, 1, dtype, cpu);
+}
+
+/// The flags of the mapping that holds the place, as the kernel tells them (proc(5), VmFlags).
+std::string mappingFlags(const void *place) {
+  std::ifstream maps("/proc/self/smaps");
+  std::string line;
+  for (bool here = false; std::getline(maps, line);) {
+    unsigned long long begin = 0, end = 0;
+    if (std::sscanf(line.c_str(), "%llx-%llx ", &begin, &end) == 2)
+      here = reinterpret_cast<uintptr_t>(place) >= begin && reinterpret_cast<uintptr_t>(place) < end;
+    else if (here && line.starts_with("VmFlags:"))
+      return line + " ";
+  }
+  return "";
+}
+
+/// What is packed is read from end to end by every launch: in large pages.
+TEST(Prepack, LiesInLargePages) {
+  if (!std::filesystem::exists("/sys/kernel/mm/transparent_hugepage"))
+    GTEST_SKIP() << "this kernel has none";
+  cpu::Prepacked packed({}, 4 << 20);
+  bool pack = false;
+  EXPECT_EQ(packed.of(1, pack), nullptr);
+  void *place = packed.of(1, pack);
+  ASSERT_TRUE(place && pack);
+  EXPECT_NE(mappingFlags(place).find(" hg "), std::string::npos) << mappingFlags(place);
 }
 
 TEST(Prepack, ProductsInBothLayouts) {
