@@ -135,26 +135,40 @@ SmallVector<Value> rowsAt(Code &code, Value base, Value apart, int64_t count) {
 using Step = llvm::function_ref<SmallVector<Value>(Value p, ValueRange carried)>;
 
 /// Steps through as many k as a line of a has, line by line, `together` of them at once; a's pointer is the last but
-/// one of what is carried.
+/// one of what is carried. The lines of a that come next are fetched meanwhile, into the first level.
 static SmallVector<Value> sumLines(Code &code, const MicroShape &s, ValueRange ahead, Value whole, int64_t together,
-                                   ValueRange state, Step step) {
-  int64_t bytes = packedBytes(s.dtype);
-  size_t pointer = state.size() - 2;
-  return code.loop(code.integer(0), whole, s.lanes, state, [&](Value group, ValueRange carried) {
+                                   ValueRange given, Step step) {
+  int64_t bytes = packedBytes(s.dtype), groupBytes = s.rows * s.lanes * bytes;
+  size_t pointer = given.size() - 2;
+  bool fetches = s.lines && !s.alongK;
+  SmallVector<Value> state(given.begin(), given.end());
+  if (fetches)
+    state.push_back(advance(code, given[pointer], code.integer(groupBytes)));
+  int64_t share = groupBytes * together / s.lanes; // bytes of them
+  SmallVector<Value> out = code.loop(code.integer(0), whole, s.lanes, state, [&](Value group, ValueRange carried) {
     Value there = advance(code, ahead[0], code.mul(code.div(group, code.integer(s.lanes)), ahead[3]));
     code.loop(code.integer(0), ahead[2], 1,
               [&](Value row) { code.here<LLVM::Prefetch>(advance(code, there, code.mul(row, ahead[1])), 0u, 2u, 1u); });
     Value end = code.add(group, code.integer(s.lanes));
     auto next = code.loop(group, end, together, carried, [&](Value p, ValueRange inner) {
       SmallVector<Value> values(inner.begin(), inner.end());
+      if (fetches) {
+        for (int64_t byte = 0; byte < share; byte += 64)
+          code.here<LLVM::Prefetch>(advance(code, inner.back(), code.integer(byte)), 0u, 3u, 1u);
+        values.pop_back();
+      }
       for (int64_t i = 0; i < together; ++i)
         values = step(code.add(p, code.integer(i)), values);
+      if (fetches)
+        values.push_back(advance(code, inner.back(), code.integer(share)));
       return values;
     });
     if (!s.alongK)
       next[pointer] = advance(code, carried[pointer], code.integer(s.rows * s.lanes * bytes));
     return next;
   });
+  out.resize(given.size());
+  return out;
 }
 
 /// c = tile, or c += tile where `accumulate`.
