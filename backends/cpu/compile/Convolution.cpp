@@ -135,6 +135,27 @@ static bool mayMissEdge(const Geometry &g, size_t d) {
   return last >= n.factor;
 }
 
+/// From one row of an axis's planes to the next: what its windows see, but where every row ends and begins with zeros
+/// that lie over the edge, the next row's are the row's, too.
+/// (What is copied of the row behind the last one is zeros in all planes.)
+static int64_t lengthOf(const Geometry &g, size_t d, const Contraction::Window::Axis &axis, int64_t reach) {
+  int64_t taps = g.taps[d].factor, length = axis.pixels;
+  bool known = g.inputDims[2 + d].isConstant() && g.inputDims[2 + d].factor > 0 && g.inputDilation[d] == 1;
+  for (int64_t residue : axis.residues) {
+    int64_t places = 0, before = 0, behind = 0; // of this plane: seen, of these zeros on either side
+    for (int64_t j = 0; j < taps; ++j)
+      if (j * axis.dilation % axis.stride == residue)
+        places = axis.pixels + j * axis.dilation / axis.stride;
+    for (int64_t i = 0; known && i < places; ++i) {
+      int64_t position = i * axis.stride + residue - g.low[d];
+      before += position < 0;
+      behind += position >= g.inputDims[2 + d].factor;
+    }
+    length = std::max({length, places - std::min(before, behind), axis.pixels + reach - before});
+  }
+  return length;
+}
+
 /// Where sizes are constant, the image in planes.
 static std::optional<Contraction::Window> windowOf(const Geometry &g) {
   const Shape &input = g.inputDims;
@@ -152,7 +173,8 @@ static std::optional<Contraction::Window> windowOf(const Geometry &g) {
     for (int64_t j = 0; j < taps.factor; ++j)
       if (!llvm::is_contained(axis.residues, j * axis.dilation % axis.stride))
         axis.residues.push_back(j * axis.dilation % axis.stride);
-    int64_t reach = (taps.factor - 1) * axis.dilation / axis.stride, length = axis.pixels + reach;
+    int64_t reach = (taps.factor - 1) * axis.dilation / axis.stride;
+    int64_t length = d > 0 || g.joined ? lengthOf(g, d, axis, reach) : axis.pixels + reach;
     window.plane.insert(window.plane.begin(), Extent(length));
     window.planes *= static_cast<int64_t>(axis.residues.size());
     window.taps *= taps.factor;

@@ -91,6 +91,23 @@ TEST_P(OnTargets, SmallImagesOfManyChannels) {
   check({1, 33, 6, 7, 5}, {40, 33, 3, 3, 2}, {{1, 1, 1}, {1, 1, 0}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1});
 }
 
+/// Where rows end and begin with padding one stretch of zeros may be both: as much as all planes have on both sides.
+TEST_P(OnTargets, RowsThatShareTheirPadding) {
+  check({1, 12, 20, 21}, {16, 12, 3, 3}, plane(1, 1));
+  check({1, 12, 20, 21}, {16, 12, 5, 5}, plane(1, 4)); // as much as windows reach: rows lie side by side
+  check({1, 12, 14, 13}, {16, 12, 3, 3}, {{1, 1}, {0, 1}, {0, 1}, {1, 1}, {1, 1}, 1}); // along rows alone
+  check({3, 12, 7, 6}, {16, 12, 3, 3}, {{1, 1}, {0, 1}, {0, 1}, {1, 1}, {1, 1}, 1});   // of images side by side
+  check({1, 12, 20, 21}, {16, 12, 3, 5}, {{1, 1}, {1, 3}, {2, 1}, {1, 1}, {1, 1}, 1}); // unlike on both sides
+  check({1, 12, 20, 21}, {16, 12, 3, 3}, {{1, 1}, {1, 2}, {1, 0}, {1, 1}, {1, 1}, 1}); // on one
+  check({1, 3, 30, 33}, {16, 3, 7, 7}, plane(2, 3));
+  check({1, 3, 30, 33}, {16, 3, 7, 7}, plane(3, 3));
+  check({1, 6, 12, 12}, {16, 6, 3, 3}, {{1, 2}, {0, 1}, {2, 1}, {1, 1}, {2, 1}, 1}); // a plane without padding
+  check({1, 6, 20, 19}, {16, 6, 3, 3}, plane(1, 4, 1, 4));
+  check({1, 12, 6, 1}, {16, 12, 3, 3}, plane(1, 1));
+  check({1, 12, 6, 1}, {16, 12, 3, 3}, plane(2, 1));
+  check({1, 4, 6, 7, 5}, {16, 4, 3, 3, 3}, {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1});
+}
+
 TEST_P(OnTargets, Strides) {
   check({1, 64, 14, 14}, {72, 64, 1, 1}, plane(2));
   check({2, 40, 15, 13}, {60, 40, 3, 3}, plane(2, 1));
