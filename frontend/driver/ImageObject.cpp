@@ -71,6 +71,8 @@ public:
     if (parts.chats)
       exported("kiln_chats", external("kiln_chat_command")); // the linker takes it by this alone
     exported("kiln_tokenizers", parts.tokenizers ? external("kiln_tokenizer_reader") : none);
+    if (llvm::is_contained(parts.readers, "csv") || llvm::is_contained(parts.readers, "images"))
+      exported("kiln_rows", external("kiln_data_rows")); // and this
     if (parts.recordings)
       exported("kiln_hears", external("kiln_hear_command")); // and this
     if (parts.shards)

@@ -49,8 +49,8 @@ llvm::ArrayRef<Builtin> recipeBuiltins() {
       {"text", "path, context, batch, tokens=\"characters\", vocabulary=None, validation=None, test=None, shuffle=True",
        makeRecord, Space::Reader},
       {"csv",
-       "path, features, batch, label=None, target=None, separator=\",\", skip=0, header=False, normalise=False, "
-       "classes=None, rows=None, validation=None, test=None, shuffle=True",
+       "path, features=None, batch, label=None, target=None, separator=\",\", skip=0, header=False, normalise=False, "
+       "classes=None, categories=None, missing=None, rows=None, validation=None, test=None, shuffle=True",
        makeRecord, Space::Reader},
       {"table",
        "path, text, batch, max_length, pair=None, label=None, target=None, tokens=\"words\", vocabulary=None, "

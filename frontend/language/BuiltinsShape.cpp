@@ -263,8 +263,15 @@ static Value pad(BoundCall &call) {
   return Value::tensorOf(tensor, shared(std::move(origins)));
 }
 
-/// The tensors of a *rest, or of its one list, with one dtype.
+/// The tensors of a *rest, or of its one list, with one dtype. Behind a list a number is the axis, as in PyTorch's
+/// cat([a, b], 1).
 static std::optional<std::vector<Value>> tensors(BoundCall &call) {
+  if (call.rest.size() == 2 && call.rest[0].isList() && call.rest[1].isInteger()) {
+    call.values[0] = call.rest.back();
+    call.ranges[0] = call.restRanges.back();
+    call.rest.pop_back();
+    call.restRanges.pop_back();
+  }
   std::vector<Value> items = call.rest.size() == 1 && call.rest[0].isList() ? *call.rest[0].items : call.rest;
   if (items.empty()) {
     call.e.error(call.range, std::string(call.builtin.name) + " wants at least one tensor");

@@ -136,6 +136,24 @@ struct Settings {
   static bool isColumn(const Value &value) {
     return value.kind == Value::Kind::String || (value.kind == Value::Kind::Integer && value.asInteger());
   }
+  /// Columns of words, each by itself or with how many numbers it may take: ("Sex", 3). How many they are.
+  int64_t categories() {
+    const Value &value = (*this)["categories"];
+    if (value.isNone())
+      return 0;
+    auto counted = [](const Value &item) {
+      return item.isList() && !item.names && item.items->size() == 2 && isColumn((*item.items)[0]) &&
+             (*item.items)[1].isNumeral() && (*item.items)[1].asInteger().value_or(0) > 0 &&
+             *(*item.items)[1].asInteger() <= INT32_MAX;
+    };
+    bool list = value.isList() && !value.items->empty() &&
+                std::all_of(value.items->begin(), value.items->end(),
+                            [&](const Value &item) { return isColumn(item) || counted(item); });
+    if (!list)
+      wrong("categories", "a list of columns' numbers or names, each perhaps with how many numbers it takes, as in "
+                          "[\"Sex\", (\"Port\", 4)],");
+    return list ? static_cast<int64_t>(value.items->size()) : 1;
+  }
   /// A number of columns, one column's name, or a list of columns by index or name: how many they are.
   int64_t columns(std::string_view name) {
     const Value &value = (*this)[name];
@@ -259,7 +277,15 @@ static void csvFields(Settings &settings, DataSource &source, const Dim &batch) 
   settings.boolean("header");
   settings.boolean("normalise");
   settings.separator();
-  source.fields.emplace_back("features", fieldType(Dtype::f32, {batch, settings.columns("features")}, source.range));
+  const Value &missing = settings["missing"];
+  bool mean = missing.kind == Value::Kind::String && missing.text == "mean";
+  if (!missing.isNone() && !mean && !(missing.isNumeral() && missing.asDouble()))
+    settings.wrong("missing", "a number, or \"mean\",");
+  int64_t categories = settings.categories();
+  if (categories == 0 || !settings["features"].isNone())
+    source.fields.emplace_back("features", fieldType(Dtype::f32, {batch, settings.columns("features")}, source.range));
+  if (categories > 0)
+    source.fields.emplace_back("categories", fieldType(Dtype::i32, {batch, categories}, source.range));
   targetFields(settings, source, batch, false);
 }
 

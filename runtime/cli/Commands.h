@@ -41,6 +41,8 @@ Codings weightCodings(const Options &options, const Common &common, const Manife
 /// The same of files.
 Codings fileCodings(const WeightChoice &choice);
 std::map<std::string, std::string> dataOverrides(const Options &options);
+/// The input that an --input names; throws Error where there is none.
+int inputNamed(const Call &call, const std::string &name);
 /// The --input options into the entry's inputs: NAME=FILE.npy, NAME=FILE.safetensors, NAME=FILE.wav, or a .safetensors
 /// file alone; all but those that are `filled` otherwise have to be given. `pieces` takes a recording that is too long.
 void setInputs(Call &call, const Options &options, const Manifest &manifest,

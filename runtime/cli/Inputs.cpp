@@ -139,35 +139,41 @@ static bool answersTo(const std::string &input, const std::string &name) {
   return dot != std::string::npos && input.substr(dot + 1) == name;
 }
 
+int inputNamed(const Call &call, const std::string &name) {
+  NearestName nearest(name);
+  int found = -1;
+  std::string names;
+  for (int input : call.inputs()) {
+    const std::string &candidate = call.entry().arguments[static_cast<size_t>(input)].name;
+    names += (names.empty() ? "" : ", ") + candidate;
+    nearest.consider(candidate);
+    if (answersTo(candidate, name))
+      found = input;
+  }
+  if (found < 0)
+    fail("--input %s: '%s' has no input of that name%s; it has: %s", name.c_str(), call.entry().name.c_str(),
+         nearest.hint().c_str(), names.empty() ? "none" : names.c_str());
+  return found;
+}
+
 void setInputs(Call &call, const Options &options, const Manifest &manifest, const std::function<bool(int)> &filled,
                Pieces *pieces) {
   const std::vector<ArgumentSpec> &arguments = call.entry().arguments;
   std::vector<bool> given(arguments.size());
-  std::string names;
-  for (int input : call.inputs())
-    names += (names.empty() ? "" : ", ") + arguments[static_cast<size_t>(input)].name;
   for (const std::string &text : options.list("input")) {
     auto [name, path] = splitAssignment("input", text);
-    int found = -1;
-    NearestName nearest(name);
-    for (int input : call.inputs()) {
-      const std::string &candidate = arguments[static_cast<size_t>(input)].name;
-      nearest.consider(candidate);
-      if (answersTo(candidate, name))
-        found = input;
-    }
-    if (found < 0)
-      fail("--input %s: '%s' has no input of that name%s; it has: %s", name.c_str(), call.entry().name.c_str(),
-           nearest.hint().c_str(), names.empty() ? "none" : names.c_str());
+    int found = inputNamed(call, name);
     if (given[static_cast<size_t>(found)])
       throw UsageError("'--input " + name + "=…' stands twice");
+    given[static_cast<size_t>(found)] = true;
+    if (filled && filled(found))
+      continue;
     protectFile(path, "what --input names");
     if (isWav(path))
       setRecording(call, found, path, manifest, pieces);
     else
       call.setInput(found, InputTensor(path, name, arguments[static_cast<size_t>(found)].name).view(),
                     "'" + path + "'");
-    given[static_cast<size_t>(found)] = true;
   }
   std::string missing;
   for (int input : call.inputs())

@@ -103,7 +103,7 @@ const std::vector<CommandEntry> &commands() {
       {{"run",
         "[FUNCTION]",
         "Runs a function of the model (default: forward).",
-        {inputOption,
+        {{"input", "NAME=FILE", "an input from a .npy, .safetensors or .wav file, or of rows: NAME=DATA.FIELD", true},
          loadOption,
          {"output", "[RESULT=]FILE", "where results, or one, go: .npy (one), .safetensors (default: printed)"},
          {"text", "TEXT", "a text for the function's ids, mask, types and lengths: a row for each", true},

@@ -12,6 +12,11 @@
 
 namespace kiln {
 
+/// Rows of data, where an --input names some; else null. The linker leaves them out of programs that read no csv and no
+/// images, where this is null (frontend/driver/ImageObject.cpp).
+extern "C" InputRows *kiln_data_rows(const Options &options, const Common &common, const Manifest &manifest,
+                                     const Call &call) __attribute__((weak));
+
 static std::string defaultFunction(const Manifest &manifest) {
   if (manifest.findEntry("forward"))
     return "forward";
@@ -41,31 +46,31 @@ std::vector<TensorView> allResults(Call &call) {
   return results;
 }
 
-/// More texts than rows of one run: run after run, the results' rows one behind the other.
+/// More rows than one run takes: run after run, the results' rows one behind the other.
 class Runs {
 public:
-  Runs(Call &call, const TextRows &texts) : call_(call), texts_(texts) {
-    if (texts.count() <= texts.most())
+  Runs(Call &call, const InputRows &rows) : call_(call), rows_(rows) {
+    if (rows.count() <= rows.most())
       return;
     for (const ArgumentSpec &argument : call.entry().arguments) {
-      bool fills = texts.fills(static_cast<int>(&argument - call.entry().arguments.data()));
+      bool fills = rows.fills(static_cast<int>(&argument - call.entry().arguments.data()));
       bool seen = argument.role == Role::Output || argument.role == Role::Loss || argument.role == Role::Metric ||
                   argument.role == Role::Gradient;
       if ((argument.role == Role::Input && !fills && ofRows(argument, 0)) ||
           (argument.result && seen && !ofRows(argument, 1)))
-        fail("%zu texts do not fit one run of '%s', which takes %zu, and '%s' is %s: not a row for each text; give "
-             "fewer, or build with a higher --bound %s",
-             texts.count(), call.entry().name.c_str(), texts.most(), argument.name.c_str(), argument.type.str().c_str(),
-             texts.rowSymbol().c_str());
+        fail("%zu %s do not fit one run of '%s', which takes %zu, and '%s' is %s: not a row for each; give fewer, "
+             "or build with a higher --bound %s",
+             rows.count(), rows.what(), call.entry().name.c_str(), rows.most(), argument.name.c_str(),
+             argument.type.str().c_str(), rows.rowSymbol().c_str());
     }
   }
 
   std::vector<TensorView> run(uint32_t seed) {
-    for (size_t begin = 0; begin < texts_.count(); begin += texts_.most()) {
-      size_t size = std::min(texts_.most(), texts_.count() - begin);
-      texts_.fill(call_, begin, size);
+    for (size_t begin = 0; begin < rows_.count(); begin += rows_.most()) {
+      size_t size = std::min(rows_.most(), rows_.count() - begin);
+      rows_.fill(call_, begin, size);
       call_.run(seed, 0);
-      if (size == texts_.count())
+      if (size == rows_.count())
         return allResults(call_);
       keep(allResults(call_));
     }
@@ -82,7 +87,7 @@ private:
   /// Is its first axis the rows (`all`: which it has to be; else: is it any axis)?
   bool ofRows(const ArgumentSpec &argument, int first) const {
     for (size_t d = 0; d < argument.type.shape.size() && (d == 0 || !first); ++d)
-      if (argument.type.shape[d] == Dim::symbol(texts_.rowSymbol()))
+      if (argument.type.shape[d] == Dim::symbol(rows_.rowSymbol()))
         return true;
     return false;
   }
@@ -91,9 +96,9 @@ private:
     kept_.resize(results.size());
     for (size_t i = 0; i < results.size(); ++i) {
       Kept &kept = kept_[i];
-      int64_t rows = kept.bytes.empty() ? 0 : kept.view.shape[0];
+      int64_t before = kept.bytes.empty() ? 0 : kept.view.shape[0];
       kept.view = results[i];
-      kept.view.shape[0] += rows;
+      kept.view.shape[0] += before;
       kept.bytes.insert(kept.bytes.end(), results[i].data, results[i].data + results[i].bytes);
     }
   }
@@ -103,7 +108,7 @@ private:
     std::vector<uint8_t> bytes;
   };
   Call &call_;
-  const TextRows &texts_;
+  const InputRows &rows_;
   std::vector<Kept> kept_;
 };
 
@@ -209,9 +214,8 @@ int runCommand(const Options &options, Common &common) {
   bool texts = TextRows::asked(options), writes = options.has("output");
   if (writes && options.has("lines"))
     throw UsageError("--lines is about what is printed; with --output nothing is");
-  for (const char *option : {"data", "tokenizer"})
-    if (options.has(option) && !texts)
-      throw UsageError(format("--%s is about the texts of --text or --texts; there are none", option));
+  if (options.has("tokenizer") && !texts)
+    throw UsageError("--tokenizer is about the texts of --text or --texts; there are none");
   std::string path = options.text("output"), result; // [RESULT=]FILE
   if (size_t equals = path.find('='); equals < path.find('/')) {
     result = path.substr(0, equals);
@@ -226,9 +230,15 @@ int runCommand(const Options &options, Common &common) {
   if (options.has("training") && manifest.findEntry(name + ".training"))
     name += ".training";
   Call &call = program->call(name);
-  std::optional<TextRows> rows;
+  std::unique_ptr<InputRows> rows(kiln_data_rows ? kiln_data_rows(options, common, manifest, call) : nullptr);
+  if (texts && rows)
+    throw UsageError("texts and rows of data do not go into one run");
+  if (options.has("data") && !texts && !rows)
+    throw UsageError(
+        "--data is about the texts of --text or --texts, or the rows of --input NAME=DATA.FIELD; there are "
+        "none");
   if (texts)
-    rows.emplace(options, common, manifest, call.entry());
+    rows = std::make_unique<TextRows>(options, common, manifest, call.entry());
   setInputs(call, options, manifest, [&](int input) { return rows && rows->fills(input); });
   if (writes)
     checkWritable(path); // now that it is known what is read

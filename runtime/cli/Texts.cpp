@@ -35,14 +35,6 @@ void TextRows::readTexts(const Options &options) {
     fail("there are %zu texts and %zu pairs; as many, or one, are expected", texts_.size(), pairs_.size());
 }
 
-/// The highest value of a dimension.
-static int64_t atBounds(const Dim &dim, const EntrySpec &entry) {
-  std::map<std::string, int64_t> bounds;
-  for (const SymbolSpec &symbol : entry.symbols)
-    bounds[symbol.name] = symbol.bound;
-  return dim.evaluate(bounds).value_or(0);
-}
-
 void TextRows::chooseInputs(const Options &options, const EntrySpec &entry) {
   std::vector<std::string> given;
   for (const std::string &text : options.list("input"))
@@ -59,9 +51,7 @@ void TextRows::chooseInputs(const Options &options, const EntrySpec &entry) {
     if (!known || argument.type.shape.size() != rank || std::count(given.begin(), given.end(), argument.name))
       continue;
     inputs_.emplace_back(static_cast<int>(i), argument.name == "source" ? "ids" : argument.name);
-    const Dim &rows = argument.type.shape[0];
-    most_ = static_cast<size_t>(std::max<int64_t>(1, atBounds(rows, entry)));
-    rowSymbol_ = rows.isConstant() ? "" : rows.str();
+    countBy(argument, entry);
     if (rank == 2)
       longest_ = static_cast<size_t>(atBounds(argument.type.shape[1], entry));
     if (rank == 2 && argument.type.shape[1].isConstant())

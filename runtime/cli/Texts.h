@@ -1,26 +1,22 @@
 // `run --text`: texts become the inputs of a function that are named as a table's fields (ids, mask, types, lengths).
 #pragma once
 
+#include "runtime/cli/InputRows.h"
 #include "runtime/cli/Words.h"
 #include "runtime/data/Sequences.h"
 
 namespace kiln {
 
-class TextRows {
+class TextRows final : public InputRows {
 public:
   /// --text, --texts, --pair and --pairs as sequences of tokens. Throws Error for texts that cannot be read.
   TextRows(const Options &options, const Common &common, const Manifest &manifest, const EntrySpec &entry);
 
   static bool asked(const Options &options);
-  size_t count() const { return ends_.size(); }
-  /// Does it fill this input?
-  bool fills(int argument) const;
-  /// Rows that go into one run.
-  size_t most() const { return most_; }
-  /// The symbol that counts rows; empty where their number is fixed.
-  const std::string &rowSymbol() const { return rowSymbol_; }
-  /// Sets the inputs to rows [begin, begin + size).
-  void fill(Call &call, size_t begin, size_t size) const;
+  const char *what() const override { return "texts"; }
+  size_t count() const override { return ends_.size(); }
+  bool fills(int argument) const override;
+  void fill(Call &call, size_t begin, size_t size) const override;
 
 private:
   void readTexts(const Options &options);
@@ -30,8 +26,7 @@ private:
 
   std::vector<std::string> texts_, pairs_;
   std::vector<std::pair<int, std::string>> inputs_; // arguments, and the fields that they are
-  size_t most_ = 0, longest_ = 0, length_ = 0;      // length_: of all rows
-  std::string rowSymbol_;
+  size_t longest_ = 0, length_ = 0;                 // length_: of all rows
   std::vector<int32_t> ids_;
   std::vector<int8_t> types_;
   std::vector<size_t> ends_;

@@ -81,6 +81,10 @@ static std::vector<std::string> readClasses(const SourceContext &context, const 
   return given;
 }
 
+std::vector<std::string> givenCategories(const SourceContext &context, const std::string &field) {
+  return readClasses(context, field);
+}
+
 std::optional<std::vector<std::string>> givenClasses(const SourceContext &context, const std::string &field,
                                                      const std::set<std::string> &found, size_t limit) {
   std::vector<std::string> given = readClasses(context, field);

@@ -33,6 +33,8 @@ std::optional<Vocabulary> givenVocabulary(const SourceContext &context, const st
 /// trained on; the latter two are told on stderr.
 std::optional<std::vector<std::string>> givenClasses(const SourceContext &context, const std::string &field,
                                                      const std::set<std::string> &found, size_t limit = 0);
+/// The names of a column's categories, in the order of their numbers, that the weights bring; none: there are none.
+std::vector<std::string> givenCategories(const SourceContext &context, const std::string &field);
 /// Tells on stderr where the weights have other classes than the recipe, which writes them out, or another order.
 void tellOtherClasses(const SourceContext &context, const std::string &field, const std::vector<std::string> &recipes);
 /// The means and deviations of `width` columns.

@@ -18,12 +18,17 @@ namespace kiln {
 
 namespace {
 
-/// The number in a cell: without the spaces around it and a plus before it.
-std::string_view numberIn(std::string_view cell) {
+std::string_view trimmed(std::string_view cell) {
   while (cell.starts_with(' '))
     cell.remove_prefix(1);
   while (cell.ends_with(' '))
     cell.remove_suffix(1);
+  return cell;
+}
+
+/// The number in a cell: without the spaces around it and a plus before it.
+std::string_view numberIn(std::string_view cell) {
+  cell = trimmed(cell);
   if (cell.starts_with('+') && !cell.starts_with("+-"))
     cell.remove_prefix(1);
   return cell;
@@ -93,14 +98,20 @@ std::vector<size_t> TableFile::columns(const Json &json) const {
   return list;
 }
 
-float TableFile::number(size_t row, size_t column) const {
+std::string_view TableFile::known(size_t row, size_t column) const {
+  static const std::string_view none[] = {"NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?"};
+  std::string_view text = trimmed(table.rows[row].at(column));
+  return std::find(std::begin(none), std::end(none), text) == std::end(none) ? text : std::string_view();
+}
+
+float TableFile::number(size_t row, size_t column, const char *hint) const {
   const std::string &cell = table.rows[row][column];
   std::string_view text = numberIn(cell);
   const char *end = text.data() + text.size();
   float value = 0;
   auto [stop, code] = std::from_chars(text.data(), end, value);
   if (text.empty() || stop != end || (code != std::errc() && code != std::errc::result_out_of_range))
-    refuse(row, column, "'" + cell + "' is not a number");
+    refuse(row, column, "'" + cell + "' is not a number" + hint);
   if (code == std::errc::result_out_of_range) {
     // from_chars leaves the value alone: what is too small is a zero of its sign, as everywhere.
     double wide = std::strtod(std::string(text).c_str(), nullptr);

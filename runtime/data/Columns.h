@@ -20,8 +20,11 @@ struct TableFile {
   size_t column(const Json &json) const;
   /// A number n (the first n), one name, or a list of numbers and names.
   std::vector<size_t> columns(const Json &json) const;
-  /// The number in a cell; throws Error with its line.
-  float number(size_t row, size_t column) const;
+  /// The number in a cell; throws Error with its line, and `hint` behind what it says.
+  float number(size_t row, size_t column, const char *hint = "") const;
+  /// A cell's text without the spaces around it; an empty one where it says that there is none: NA, N/A, NaN, null,
+  /// None, ?.
+  std::string_view known(size_t row, size_t column) const;
   [[noreturn]] void refuse(size_t row, size_t column, const std::string &why) const;
 };
 

@@ -1,4 +1,5 @@
-// csv(path, features, batch, label=None, target=None, separator=",", skip=0, header=False, normalise=False).
+// csv(path, features, batch, label=None, target=None, categories=None, missing=None, …): rows of numbers and of kinds.
+#include "runtime/data/Categories.h"
 #include "runtime/data/Coding.h"
 #include "runtime/data/Columns.h"
 #include "runtime/data/Rows.h"
@@ -6,6 +7,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <limits>
 
 namespace kiln {
 
@@ -18,16 +21,33 @@ public:
   void load(Split split, int64_t number, std::span<FieldBuffer> fields) override;
 
 private:
+  /// Columns, and the numbers of all rows in them.
+  struct Numbers {
+    std::vector<size_t> columns;
+    std::vector<float> values;
+    void read(const TableFile &file, size_t row, const char *hint);
+  };
+  void readCategories(const std::vector<TableFile> &files, const SourceContext &context);
+  void readFeatures(const TableFile &file, size_t row);
+  void arrangeFeatures(const SourceContext &context);
   Normalisation measure() const;
+  template <typename T>
+  void store(size_t field, std::span<FieldBuffer> fields, std::span<const int32_t> rows, const std::vector<T> &values,
+             size_t width, kiln_dtype dtype);
 
-  std::vector<size_t> featureColumns_, targetColumns_;
+  Numbers features_, targets_;
+  const Json *missing_ = nullptr; // what stands in place of a feature that there is not: a number, or "mean"
   bool labelled_ = false;
-  std::vector<float> features_, targets_;
-  std::vector<int32_t> labels_;
+  size_t categoryColumns_ = 0;
+  std::vector<int32_t> labels_, categories_;
   std::optional<Rows> rows_;
-  std::vector<float> block_;
-  std::vector<int32_t> labelBlock_;
+  std::vector<uint8_t> block_;
 };
+
+void CsvSource::Numbers::read(const TableFile &file, size_t row, const char *hint) {
+  for (size_t column : columns)
+    values.push_back(file.number(row, column, hint));
+}
 
 CsvSource::CsvSource(const SourceContext &context) : Source(*context.spec) {
   const Json &options = spec_.options;
@@ -35,9 +55,10 @@ CsvSource::CsvSource(const SourceContext &context) : Source(*context.spec) {
   std::vector<TableFile> files =
       readTables(context, options.booleanOr("header", false), rows.validationRows, rows.testRows);
   if (const Json *features = options.find("features"))
-    featureColumns_ = files[0].columns(*features);
+    features_.columns = files[0].columns(*features);
   if (const Json *target = options.find("target"))
-    targetColumns_ = files[0].columns(*target);
+    targets_.columns = files[0].columns(*target);
+  missing_ = options.find("missing");
   std::optional<Labels> labels;
   if (const Json *label = options.find("label"))
     labels.emplace(files, files[0].column(*label), context);
@@ -46,65 +67,111 @@ CsvSource::CsvSource(const SourceContext &context) : Source(*context.spec) {
     keepCoding(classesPrefix, "label", textOf(labels->names()));
   for (const TableFile &file : files)
     for (size_t row = 0; row < file.table.rows.size(); ++row) {
-      for (size_t column : featureColumns_)
-        features_.push_back(file.number(row, column));
-      for (size_t column : targetColumns_)
-        targets_.push_back(file.number(row, column));
+      readFeatures(file, row);
+      targets_.read(file, row, "");
       if (labels)
         labels_.push_back(labels->of(file, row));
     }
   rows_.emplace(static_cast<int64_t>(files[0].table.rows.size()), rows);
-  if (size_t width = featureColumns_.size(); width > 0 && options.booleanOr("normalise", false)) {
-    std::optional<Normalisation> given = givenNormalisation(context, "features", width);
-    Normalisation normalisation = given ? *given : measure();
-    normalisation.apply(features_);
-    keepCoding(normalisationPrefix, "features", textOf(normalisation));
-  }
-  block_.resize(static_cast<size_t>(rows.batch) * std::max(featureColumns_.size(), targetColumns_.size()));
-  labelBlock_.resize(static_cast<size_t>(rows.batch));
+  readCategories(files, context);
+  arrangeFeatures(context);
 }
 
-/// By which each feature has mean 0 and deviation 1 over the training rows.
+/// What is missing is the recipe's number, or nothing yet: a NaN, until its column's mean is known.
+void CsvSource::readFeatures(const TableFile &file, size_t row) {
+  for (size_t column : features_.columns)
+    if (bool known = !file.known(row, column).empty(); missing_ && !known)
+      features_.values.push_back(missing_->isString() ? std::numeric_limits<float>::quiet_NaN()
+                                                      : static_cast<float>(missing_->number()));
+    else
+      features_.values.push_back(file.number(row, column,
+                                             known ? "; columns of words are named in categories=[…]"
+                                                   : "; missing=\"mean\" or a number fills gaps"));
+}
+
+void CsvSource::readCategories(const std::vector<TableFile> &files, const SourceContext &context) {
+  const Json *columns = spec_.options.find("categories");
+  std::vector<Categories> all;
+  for (const Json &column : columns ? columns->array() : std::vector<Json>()) {
+    std::string field = "categories." + std::to_string(all.size());
+    all.emplace_back(files[0], column, rows_->members(Split::Train), context, field);
+    keepCoding(classesPrefix, field, textOf(all.back().names()));
+  }
+  categoryColumns_ = all.size();
+  for (const TableFile &file : files)
+    for (size_t row = 0; row < file.table.rows.size(); ++row)
+      for (const Categories &one : all)
+        categories_.push_back(one.of(file, row));
+}
+
+/// Means in place of what is missing, then all by mean and deviation, as far as the recipe wants that.
+void CsvSource::arrangeFeatures(const SourceContext &context) {
+  size_t width = features_.columns.size();
+  bool fills = missing_ && missing_->isString(), normalises = spec_.options.booleanOr("normalise", false);
+  if (width == 0 || (!fills && !normalises))
+    return;
+  std::optional<Normalisation> given = givenNormalisation(context, "features", width);
+  Normalisation normalisation = given ? *given : measure();
+  for (size_t i = 0; fills && i < features_.values.size(); ++i)
+    if (std::isnan(features_.values[i]))
+      features_.values[i] = static_cast<float>(normalisation.means[i % width]);
+  if (normalises)
+    normalisation.apply(features_.values);
+  keepCoding(normalisationPrefix, "features", textOf(normalisation));
+}
+
+/// By which each feature has mean 0 and deviation 1 over the training rows, those left out where it is missing.
 Normalisation CsvSource::measure() const {
   Normalisation result;
-  size_t width = featureColumns_.size();
+  size_t width = features_.columns.size();
   const std::vector<int32_t> &train = rows_->members(Split::Train);
   for (size_t f = 0; f < width; ++f) {
-    double sum = 0, squares = 0, count = static_cast<double>(train.size());
-    for (int32_t row : train)
-      sum += features_[static_cast<size_t>(row) * width + f];
+    double sum = 0, squares = 0, count = 0;
+    auto each = [&](auto take) {
+      for (int32_t row : train)
+        if (float value = features_.values[static_cast<size_t>(row) * width + f]; !missing_ || !std::isnan(value))
+          take(value);
+    };
+    each([&](double value) {
+      sum += value;
+      ++count;
+    });
     double mean = sum / count;
-    for (int32_t row : train)
-      squares += std::pow(features_[static_cast<size_t>(row) * width + f] - mean, 2);
-    result.add(spec_, featureColumns_[f], mean, std::sqrt(squares / count));
+    each([&](double value) { squares += std::pow(value - mean, 2); });
+    result.add(spec_, features_.columns[f], mean, std::sqrt(squares / count));
   }
   return result;
 }
 
+/// The rows' values, `width` of each row, into a field.
+template <typename T>
+void CsvSource::store(size_t field, std::span<FieldBuffer> fields, std::span<const int32_t> rows,
+                      const std::vector<T> &values, size_t width, kiln_dtype dtype) {
+  block_.resize(rows.size() * width * sizeof(T));
+  for (size_t i = 0; i < rows.size(); ++i)
+    std::memcpy(block_.data() + i * width * sizeof(T), values.data() + static_cast<size_t>(rows[i]) * width,
+                width * sizeof(T));
+  int64_t shape[] = {static_cast<int64_t>(rows.size()), static_cast<int64_t>(width)};
+  size_t rank = spec_.fields[field].name == "label" ? 1 : 2;
+  storeField(*this, field, fields, dtype, block_.data(), std::span(shape, rank));
+}
+
 void CsvSource::load(Split split, int64_t number, std::span<FieldBuffer> fields) {
   std::span<const int32_t> rows = rows_->batch(split, number);
-  int64_t count = static_cast<int64_t>(rows.size());
   for (size_t f = 0; f < fields.size(); ++f) {
     if (!fields[f].data)
       continue;
     const std::string &name = spec_.fields[f].name;
-    if (name == "label" && labelled_) {
-      for (size_t i = 0; i < rows.size(); ++i)
-        labelBlock_[i] = labels_[static_cast<size_t>(rows[i])];
-      int64_t shape[] = {count};
-      storeField(*this, f, fields, KILN_I32, labelBlock_.data(), shape);
-      continue;
-    }
-    const std::vector<float> &values = name == "features" ? features_ : targets_;
-    size_t width = name == "features" ? featureColumns_.size() : targetColumns_.size();
-    if ((name != "features" && name != "target") || width == 0)
-      fail("data '%s': this csv has no field '%s' (its options give features, label and target)", spec_.name.c_str(),
-           name.c_str());
-    for (size_t i = 0; i < rows.size(); ++i)
-      std::copy_n(values.begin() + static_cast<ptrdiff_t>(static_cast<size_t>(rows[i]) * width), width,
-                  block_.begin() + static_cast<ptrdiff_t>(i * width));
-    int64_t shape[] = {count, static_cast<int64_t>(width)};
-    storeField(*this, f, fields, KILN_F32, block_.data(), shape);
+    const Numbers *numbers = name == "features" ? &features_ : name == "target" ? &targets_ : nullptr;
+    if (name == "label" && labelled_)
+      store(f, fields, rows, labels_, 1, KILN_I32);
+    else if (name == "categories" && categoryColumns_ > 0)
+      store(f, fields, rows, categories_, categoryColumns_, KILN_I32);
+    else if (numbers && !numbers->columns.empty())
+      store(f, fields, rows, numbers->values, numbers->columns.size(), KILN_F32);
+    else
+      fail("data '%s': this csv has no field '%s' (its options give features, categories, label and target)",
+           spec_.name.c_str(), name.c_str());
   }
 }
 

@@ -82,6 +82,22 @@ void Sources::measureAll() {
   }
 }
 
+Source &Sources::openRows(const std::string &name, const std::set<std::string> &fields) {
+  for (SourceSpec &spec : specs_) {
+    if (spec.name != name)
+      continue;
+    for (auto [option, field] : {std::pair("features", "features"),
+                                 {"categories", "categories"},
+                                 {"label", "label"},
+                                 {"target", "target"},
+                                 {"labels", "label"}})
+      if (!fields.contains(field))
+        spec.options.remove(option);
+  }
+  measureAll();
+  return open(name);
+}
+
 Source &Sources::open(const std::string &name) {
   std::unique_ptr<Source> &source = open_[name];
   if (!source) {

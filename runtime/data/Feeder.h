@@ -4,6 +4,8 @@
 #include "runtime/data/Source.h"
 #include "runtime/program/TrainStep.h"
 
+#include <set>
+
 namespace kiln {
 
 /// The recipe's sources, each opened on first use.
@@ -17,6 +19,9 @@ public:
   Source &open(const std::string &name);
   /// From now on a source that is opened has all of its file as its validation.
   void measureAll();
+  /// Opens a csv or images with all of its file as its validation, in its order. The file need hold no more than these
+  /// fields.
+  Source &openRows(const std::string &name, const std::set<std::string> &fields);
   /// Adds those of the sources opened so far, in place of what is there.
   void addCodings(Codings &all) const;
 

@@ -20,7 +20,8 @@ private:
   int64_t add(const std::string &imagePath, const std::string &labelPath, const SourceContext &context);
 
   int64_t height_ = 0, width_ = 0, channels_ = 1;
-  float table_[256]; // what each byte becomes
+  bool labelled_ = true; // not where the images alone are read
+  float table_[256];     // what each byte becomes
   std::vector<Tensor> images_, labels_;
   std::vector<std::pair<uint32_t, uint32_t>> places_; // row -> file, index
   std::optional<Rows> rows_;
@@ -30,14 +31,18 @@ private:
 
 int64_t ImageSource::add(const std::string &imagePath, const std::string &labelPath, const SourceContext &context) {
   std::string imageFile = findData(imagePath, "the images of data '" + spec_.name + "'", context.folders);
-  std::string labelFile = findData(labelPath, "the labels of data '" + spec_.name + "'", context.folders);
-  Tensor images = readIdx(imageFile), labels = readIdx(labelFile);
+  Tensor images = readIdx(imageFile), labels;
+  std::string labelFile;
+  if (labelled_) {
+    labelFile = findData(labelPath, "the labels of data '" + spec_.name + "'", context.folders);
+    labels = readIdx(labelFile);
+  }
   int64_t pixels = images.shape.size() >= 2 ? images.count() / std::max<int64_t>(1, images.shape[0]) : 0;
   if (pixels != height_ * width_ * channels_)
     fail("'%s' holds %s; the recipe asks for %lld channels of %lld by %lld", imageFile.c_str(),
          describeShape(images.shape).c_str(), static_cast<long long>(channels_), static_cast<long long>(height_),
          static_cast<long long>(width_));
-  if (labels.shape.size() != 1 || labels.shape[0] != images.shape[0])
+  if (labelled_ && (labels.shape.size() != 1 || labels.shape[0] != images.shape[0]))
     fail("'%s' holds %s labels for the %lld images of '%s'", labelFile.c_str(), describeShape(labels.shape).c_str(),
          static_cast<long long>(images.shape[0]), imageFile.c_str());
   for (int64_t i = 0; i < images.shape[0]; ++i)
@@ -69,15 +74,16 @@ ImageSource::ImageSource(const SourceContext &context) : Source(*context.spec) {
     if (comma != std::string::npos)
       labels = context.override.substr(comma + 1);
   }
+  labelled_ = options.find("labels");
   int64_t main = add(images, labels, context);
   Rows::Options rows(spec_, context.seed);
   for (Split split : {Split::Validation, Split::Test}) {
     std::vector<std::string> paths = splitPaths(options, splitName(split));
     if (paths.empty())
       continue;
-    if (paths.size() != 2)
+    if (paths.size() != (labelled_ ? 2 : 1))
       fail("data '%s': %s needs the path of the images and that of the labels", spec_.name.c_str(), splitName(split));
-    (split == Split::Test ? rows.testRows : rows.validationRows) = add(paths[0], paths[1], context);
+    (split == Split::Test ? rows.testRows : rows.validationRows) = add(paths[0], paths.back(), context);
   }
   rows_.emplace(main, rows);
   block_.resize(static_cast<size_t>(rows.batch * channels_ * height_ * width_));
@@ -91,7 +97,7 @@ void ImageSource::load(Split split, int64_t number, std::span<FieldBuffer> field
     if (!fields[f].data)
       continue;
     const std::string &name = spec_.fields[f].name;
-    if (name == "label") {
+    if (name == "label" && labelled_) {
       for (size_t i = 0; i < rows.size(); ++i) {
         auto [file, index] = places_[static_cast<size_t>(rows[i])];
         labelBlock_[i] = labels_[file].memory.data()[index];

@@ -362,18 +362,19 @@ static std::string placeIn(std::span<const int64_t> shape, int64_t at) {
 }
 
 /// ": 'data.label' has it at [0, 3]", where a number that is no index came from, as far as one can see: an input that
-/// is an index into as many.
+/// is an index into as many, else one of integers of which that is not known.
 std::string Call::inputThatHolds(int64_t value, int64_t limit) const {
-  for (size_t i = 0; i < spec_.arguments.size(); ++i) {
-    const ArgumentSpec &argument = spec_.arguments[i];
-    if (argument.role != Role::Input || argument.below != limit || !buffers_[i].host)
-      continue;
-    int64_t count = countElements(shapes_[i]).value_or(0);
-    for (int64_t at = 0; at < count; ++at)
-      if (loadInteger(argument.type.dtype, buffers_[i].host, at) == value)
-        return format(": '%s' has it%s", argument.name.c_str(),
-                      shapes_[i].empty() ? "" : (" at " + placeIn(shapes_[i], at)).c_str());
-  }
+  for (int64_t below : {limit, int64_t{0}})
+    for (size_t i = 0; i < spec_.arguments.size(); ++i) {
+      const ArgumentSpec &argument = spec_.arguments[i];
+      if (argument.role != Role::Input || argument.below != below || isFloat(argument.type.dtype) || !buffers_[i].host)
+        continue;
+      int64_t count = countElements(shapes_[i]).value_or(0);
+      for (int64_t at = 0; at < count; ++at)
+        if (loadInteger(argument.type.dtype, buffers_[i].host, at) == value)
+          return format(": '%s' has it%s", argument.name.c_str(),
+                        shapes_[i].empty() ? "" : (" at " + placeIn(shapes_[i], at)).c_str());
+    }
   return "";
 }
 

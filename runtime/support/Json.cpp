@@ -241,6 +241,10 @@ void Json::put(const std::string &key, Json value) {
   children_.push_back(std::move(value));
 }
 
+void Json::remove(std::string_view key) {
+  std::erase_if(children_, [&](const Json &member) { return member.key_ == key; });
+}
+
 std::string jsonQuote(std::string_view text) {
   std::string quoted = "\"";
   for (char c : text) {

@@ -52,6 +52,8 @@ public:
   static Json ofStrings(const std::vector<std::string> &values);
   /// Of an object: in place of the member of that name, or as a new one.
   void put(const std::string &key, Json value);
+  /// Of an object: the member of that name, where there is one.
+  void remove(std::string_view key);
 
 private:
   friend class JsonBuilder;

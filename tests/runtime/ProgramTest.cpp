@@ -176,7 +176,7 @@ TEST(Program, StatusBecomesASentence) {
   check.shape(0) = {2};
   static_cast<int32_t *>(check.data(0))[1] = 70;
   EXPECT_EQ(errorOf([&] { check.run(0, 0); }),
-            "index out of range: 70 is not in 0 to 9 (gather at line.kiln:7:13, in 'check')");
+            "index out of range: 70 is not in 0 to 9 (gather at line.kiln:7:13, in 'check'): 'ids' has it at [1]");
 }
 
 /// Losses and the last weights of some steps of the line's training.
