@@ -91,13 +91,14 @@ Value sharedBase(Emitter &e, bool maybe, bool shared, int64_t area) {
 }
 
 /// What lies packed from there on, in groups of so many bytes (one for each line of a tile's rows), fetched while the
-/// tile of this number, of so many, is summed.
+/// tile of this number, of so many, is summed: a part of it from end to end, which processors follow.
 Ahead ContractLowering::fetchPacked(Emitter &e, Value from, int64_t group, Value tile, Value tiles, Value more) const {
   Code &code = e.code;
   Value line = code.integer(64),
         count = code.ceilDiv(code.integer(ceilDivide(group, 64)), code.max(tiles, code.integer(1)));
-  return {code.address(from, code.mul(tile, count), 64), line, code.op<arith::SelectOp>(more, count, code.integer(0)),
-          code.integer(group)};
+  Value share = code.mul(count, code.integer(ceilDivide(t.kc, t.lanes)));
+  return {code.address(from, code.mul(tile, share), 64), line, code.op<arith::SelectOp>(more, count, code.integer(0)),
+          code.mul(count, line)};
 }
 
 Ahead ContractLowering::prepackedOr(Emitter &e, const Ahead &there, const Ahead &here) const {
