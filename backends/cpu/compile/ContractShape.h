@@ -79,6 +79,15 @@ struct Contraction {
     std::function<Value(Emitter &e, llvm::ArrayRef<Index> batch, Value channel, Value plane,
                         llvm::ArrayRef<Index> place, const Mask &mask)>
         element;
+    /// Of an image that is a kernel input whose rows lie side by side in it: a row of a plane there. Its places are at
+    /// `first`, `first` + step, … of it: zeros below 0, from `size` on, and where it is not `inside`.
+    struct Row {
+      Value from, first, inside;
+    };
+    std::function<Row(Emitter &e, llvm::ArrayRef<Index> batch, Value channel, Value plane, llvm::ArrayRef<Index> outer)>
+        row; // null where it is not such a one
+    int64_t step = 1, size = 0;
+    kiln_dtype dtype = KILN_F32;
 
     int64_t pixels() const;
     int64_t placeOf(int64_t pixel) const;

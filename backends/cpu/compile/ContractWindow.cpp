@@ -34,6 +34,49 @@ void ContractLowering::fillOffsets(Emitter &e) const {
   });
 }
 
+/// As many places of a plane's row as there are lanes, from `position` on, of which those at 0 to `size` are read.
+static Value placesOfRow(Emitter &e, const Contraction::Window &window, Value from, Value position, Value size) {
+  Code &code = e.code;
+  int64_t lanes = e.width, bytes = byteSize(window.dtype);
+  VectorType vector = code.vectorOf(e.registerType(window.dtype), lanes), numbers = code.vectorOf(code.i32, lanes);
+  auto wide = [&](Value number) { return code.splat(code.op<arith::TruncIOp>(code.i32, number), lanes); };
+  auto load = [&](Value first) { // numbers below 0 are large ones without a sign
+    Value on = code.op<arith::CmpIOp>(arith::CmpIPredicate::ult,
+                                      code.op<arith::AddIOp>(code.steps(numbers), wide(first)), wide(size));
+    return code.maskedLoad(vector, code.address(from, first, bytes), on, bytes, true);
+  };
+  if (window.step == 1)
+    return load(position);
+  SmallVector<int64_t> even;
+  for (int64_t lane = 0; lane < lanes; ++lane)
+    even.push_back(2 * lane);
+  Value low = load(position);
+  return code.here<vector::ShuffleOp>(low, load(code.add(position, code.integer(lanes))), even);
+}
+
+/// Places [begin, end) of one plane, row by row as the image lies in memory.
+static void packRows(Emitter &e, const Contraction::Window &window, ArrayRef<Index> batch, Value channel, Value plane,
+                     Value begin, Value end, Value to) {
+  Code &code = e.code;
+  Shape outer(window.plane.begin(), window.plane.end() - 1);
+  Value length = e.extent(window.plane.back());
+  code.loop(code.div(begin, length), code.ceilDiv(end, length), 1, [&](Value number) {
+    Value rowBegin = code.mul(number, length), limit = code.min(code.add(rowBegin, length), end);
+    Contraction::Window::Row row = window.row(e, batch, channel, plane, e.indicesOfRow(outer, number));
+    auto positionOf = [&](Value n) {
+      return code.add(code.mul(code.sub(n, rowBegin), code.integer(window.step)), row.first);
+    };
+    // Behind the last row lies none.
+    Value size = code.max(code.min(positionOf(limit), code.integer(window.size)), code.integer(0));
+    if (row.inside)
+      size = code.op<arith::SelectOp>(row.inside, size, code.integer(0));
+    code.loop(code.max(begin, rowBegin), limit, e.width, [&](Value n) {
+      int64_t bytes = byteSize(window.dtype);
+      code.store(placesOfRow(e, window, row.from, positionOf(n), size), code.address(to, code.sub(n, begin), bytes), bytes);
+    });
+  });
+}
+
 void packPlanes(Emitter &e, const Contraction::Window &window, ArrayRef<Index> batch, const Planes &planes, Value first,
                 Value last, Value begin, Value end) {
   Code &code = e.code;
@@ -41,6 +84,8 @@ void packPlanes(Emitter &e, const Contraction::Window &window, ArrayRef<Index> b
   code.loop(code.integer(0), code.mul(code.sub(last, first), count), 1, [&](Value number) {
     Value to = code.address(planes.at, code.mul(number, code.integer(planes.stride)), planes.bytes);
     Value channel = code.add(first, code.div(number, count)), plane = code.rem(number, count);
+    if (window.row)
+      return packRows(e, window, batch, channel, plane, begin, end, to);
     forEachRun(e, window.plane, /*inRows=*/true, begin, end, [&](Value n, const Position &position, Value limit) {
       Mask mask{code.firstLanes(code.sub(limit, n), e.width), {}};
       Value element = e.vector(window.element(e, batch, channel, plane, position.dims(e), mask));

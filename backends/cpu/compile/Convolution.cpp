@@ -45,6 +45,8 @@ struct Geometry {
   bool imageInColumns() const { return windows || joined; }
   Shape taps, pixels, resultPixels; // of the window and of the product; of the result
   Residue residue;                  // a class of the result's pixels
+  int plainInput = -1;              // the input is this one of the kernel's, as it lies,
+  Shape inputStrides;               // with these strides
 };
 } // namespace
 
@@ -156,6 +158,54 @@ static int64_t lengthOf(const Geometry &g, size_t d, const Contraction::Window::
   return length;
 }
 
+/// The position along an axis that place 0 of a plane is at, from the padding's first on: `plane` counts through the
+/// residues of all axes, those of this one last, and then through those before it.
+static Value residueOf(Code &code, const Contraction::Window::Axis &axis, Value &plane) {
+  Value count = code.integer(static_cast<int64_t>(axis.residues.size())), number = code.rem(plane, count);
+  plane = code.div(plane, count);
+  Value residue = code.integer(axis.residues[0]);
+  for (size_t i = 1; i < axis.residues.size(); ++i)
+    residue =
+        code.op<arith::SelectOp>(code.compare(arith::CmpIPredicate::eq, number, code.integer(static_cast<int64_t>(i))),
+                                 code.integer(axis.residues[i]), residue);
+  return residue;
+}
+
+/// Rows as they lie in the input, where it is plain and windows move by one or two along them.
+static void useRows(const Geometry &g, ArrayRef<bool> mayMiss, Contraction::Window &window) {
+  const Contraction::Window::Axis &last = window.axes.back();
+  bool undilated = llvm::all_of(g.inputDilation, [](int64_t dilation) { return dilation == 1; });
+  if (g.plainInput < 0 || !g.inputStrides.back().isOne() || g.dtype != g.accumulator || last.stride > 2 || !undilated ||
+      window.plane.back().isOne() || !g.inputDims.back().isConstant())
+    return;
+  window.step = last.stride;
+  window.size = g.inputDims.back().factor;
+  window.dtype = g.dtype;
+  window.row = [g, axes = window.axes, missing = SmallVector<bool>(mayMiss)](
+                   Emitter &e, ArrayRef<Index> batch, Value channel, Value plane, ArrayRef<Index> outer) {
+    Code &code = e.code;
+    size_t inner = g.strides.size() - 1;
+    ArrayRef<Contraction::Window::Axis> spatial = ArrayRef(axes).take_back(inner + 1);
+    Contraction::Window::Row row;
+    row.first = code.sub(residueOf(code, spatial[inner], plane), code.integer(g.low[inner]));
+    Value image = g.joined ? outer[0].base : batch[0].base;
+    Value place = code.add(code.mul(image, e.extent(g.inputStrides[0])),
+                           code.mul(channelOf(e, g, batch, e.at(channel)).base, e.extent(g.inputStrides[1])));
+    outer = outer.take_back(inner);
+    for (size_t d = inner; d-- > 0;) {
+      Value position = code.add(code.mul(outer[d].base, code.integer(spatial[d].stride)),
+                                code.sub(residueOf(code, spatial[d], plane), code.integer(g.low[d])));
+      place = code.add(place, code.mul(position, e.extent(g.inputStrides[2 + d])));
+      if (missing[d]) {
+        Value inside = e.inRange(e.at(position), code.integer(0), e.extent(g.inputDims[2 + d]));
+        row.inside = row.inside ? code.both(row.inside, inside) : inside;
+      }
+    }
+    row.from = code.address(e.input(static_cast<size_t>(g.plainInput)), place, byteSize(g.dtype));
+    return row;
+  };
+}
+
 /// Where sizes are constant, the image in planes.
 static std::optional<Contraction::Window> windowOf(const Geometry &g) {
   const Shape &input = g.inputDims;
@@ -197,17 +247,11 @@ static std::optional<Contraction::Window> windowOf(const Geometry &g) {
     Indices at(place.begin(), place.end());
     for (size_t d = at.size(); d-- > 0;) {
       const Contraction::Window::Axis &axis = axes[axes.size() - at.size() + d];
-      Value count = code.integer(static_cast<int64_t>(axis.residues.size())), number = code.rem(plane, count);
-      plane = code.div(plane, count);
-      Value residue = code.integer(axis.residues[0]);
-      for (size_t i = 1; i < axis.residues.size(); ++i)
-        residue = code.op<arith::SelectOp>(
-            code.compare(arith::CmpIPredicate::eq, number, code.integer(static_cast<int64_t>(i))),
-            code.integer(axis.residues[i]), residue);
-      at[d] = e.add(e.scale(at[d], code.integer(axis.stride)), residue);
+      at[d] = e.add(e.scale(at[d], code.integer(axis.stride)), residueOf(code, axis, plane));
     }
     return paddedElement(e, g, image, channelOf(e, g, batch, e.at(channel)), at, mayMiss, mask);
   };
+  useRows(g, mayMiss, window);
   return window;
 }
 
@@ -435,6 +479,7 @@ static Contraction contractionOf(const Graph &graph, Op op, Geometry g, bool see
     g.mayMiss.push_back(mayMissEdge(g, d));
   g.joined = joinsImages(op, g);
   g.windows &= !g.joined;
+  g.plainInput = graph.inputStrides(op.operands[0], g.inputStrides);
   if (!g.imageInColumns())
     c.batch.push_back(g.inputDims[0]);
   if (g.grouped)
