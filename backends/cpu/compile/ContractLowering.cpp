@@ -66,7 +66,7 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
   if (t.right == RightMode::Shared) {
     sharedArea = builder.reserveScratch(sizeOfPanels(bounds) * bytes);
   } else if (t.right != RightMode::Window) {
-    inParts = fetchesRight() && !c.right.alongK && t.mc >= t.lanes * t.tileRows;
+    inParts = t.right == RightMode::Sliver && fetchesRight() && !c.right.alongK && t.mc >= t.lanes * t.tileRows;
     if (inParts)
       builder.note("in parts");
     rightArea = area(panelSize() * (inParts ? 2 : 1) + slack);

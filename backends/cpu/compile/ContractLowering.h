@@ -115,7 +115,8 @@ private:
   bool packedByCall(const Contraction::Operand &operand) const;
   /// Whether slivers of the right operand are fetched before they are packed.
   bool fetchesRight() const {
-    return t.right == RightMode::Sliver && packedByCall(c.right) && !pairs && byteSize(c.right.memory) == bytes;
+    return (t.right == RightMode::Sliver || t.fetched) && packedByCall(c.right) && !pairs &&
+           byteSize(c.right.memory) == bytes;
   }
   /// Elements of one, with what is written beyond.
   int64_t panelSize() const { return (t.kc + t.lanes) * rightStride; }

@@ -282,6 +282,14 @@ static void chooseDots(Blocking &t, const ContractExtents &e) {
   t.nBlocks = !together && even * 6 <= e.n ? even : blocks;
 }
 
+/// An image's columns as they lie, which would be fetched before they are packed, too.
+static void chooseFetched(Blocking &t, const ContractTraits &traits, int64_t level2) {
+  bool plainImage = traits.image.planes > 0 && traits.rightPlainAlongN && rowsStay(t, traits, level2);
+  t.fetched = plainImage && t.right == RightMode::Sliver && t.chunks == 1 && !t.edge;
+  if (t.fetched)
+    t.right = RightMode::Direct;
+}
+
 Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, const ContractTraits &traits) {
   ContractExtents e = given;
   for (int64_t *extent : {&e.batch, &e.m, &e.n, &e.k})
@@ -358,6 +366,7 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
     if (chooseCut(shared, e, traits, level2) < time && shared.rowsFirst)
       t = shared;
   }
+  chooseFetched(t, traits, level2);
   return t;
 }
 

@@ -12,7 +12,9 @@
 // sums, and slivers stream from the second level fast enough: with 12 by 32 floats, 15 bytes a cycle.
 //
 // Where it lies. A right operand along N is not packed where rows are few (packing it takes as long as eleven of them)
-// or all of it takes at most half of the first level, and its rows do not meet in a few sets of the cache.
+// or all of it takes at most half of the first level, and its rows do not meet in a few sets of the cache. Nor is an
+// image whose pixels are the columns, where one block holds all rows: each sliver of columns is fetched while the one
+// before is summed, and read from the second level by however many rows.
 //
 // Few columns. Where the packed columns of a K block take at most half of the second level, the left operand is packed
 // sliver by sliver, and each meets all columns before the next, which is fetched meanwhile: then nothing of the left
@@ -72,6 +74,7 @@ struct Blocking {
   bool rowsFirst = false;    // a sliver of the left operand meets all of a task's columns before the next one is packed
   int64_t edge = 0;          // last columns that are summed along K, since a vector of them would be wasted
   bool noScratch = false;    // of a launch: none was claimed
+  bool fetched = false;      // the right operand is read where it lies, and the next columns are fetched meanwhile
   bool unfold = false;       // the right operand is packed from a copy of the padded image,
   int64_t imageChannels = 1; // of so many channels at a time
   int64_t tileColumns() const { return lanes * tileVectors; }
