@@ -353,6 +353,8 @@ Value Elaborator::compare(std::string_view op, const Value &left, const Value &r
     return Value::booleanOf(same == (op == "is"));
   }
   if (op == "in" || op == "not in") {
+    if (right.kind == Value::Kind::Instance && left.kind == Value::Kind::String) // whether a part has such a part
+      return Value::booleanOf((right.instance->find(left.text) != nullptr) == (op == "in"));
     if (!right.isList()) {
       error(rightRange, "'in' looks in a list; this is " + describe(right));
       return Value::error();

@@ -182,8 +182,8 @@ struct Group {
   std::vector<const char *> inputs;
 };
 
-/// Every standard module, function and loss as compiled code: zoo.kiln, annex.kiln, ports.kiln; branches and loops that
-/// data decide: control.kiln; derivatives within a model: slopes.kiln.
+/// Every standard module, function and loss as compiled code: zoo.kiln, annex.kiln, ports.kiln, rest.kiln; branches and
+/// loops that data decide: control.kiln; derivatives within a model: slopes.kiln.
 class Zoo : public testing::TestWithParam<Group> {
 protected:
   void SetUp() override {
@@ -242,8 +242,11 @@ INSTANTIATE_TEST_SUITE_P(
         Group{"ports", "pooling", {"image"}}, Group{"ports", "resizing", {"image"}},
         Group{"ports", "recurrent", {"sequence", "mask"}}, Group{"ports", "losses", {"x", "y", "label"}},
         Group{"ports", "numbers", {"x", "y"}}, Group{"ports", "joined", {"x", "y", "rows"}},
-        Group{"ports", "algebra", {"x", "y"}}, Group{"control", "branches", {"x"}}, Group{"slopes", "pointwise", {"x"}},
-        Group{"slopes", "reduced", {"x"}}, Group{"slopes", "products", {"x"}}, Group{"slopes", "images", {"image"}},
+        Group{"ports", "algebra", {"x", "y"}}, Group{"rest", "norms", {"image", "rows"}},
+        Group{"rest", "pools", {"image"}}, Group{"rest", "special", {"x", "y"}}, Group{"rest", "polynomials", {"x"}},
+        Group{"rest", "algebra", {"x", "y"}}, Group{"rest", "attended", {"sequence", "mask"}},
+        Group{"control", "branches", {"x"}}, Group{"slopes", "pointwise", {"x"}}, Group{"slopes", "reduced", {"x"}},
+        Group{"slopes", "products", {"x"}}, Group{"slopes", "images", {"image"}},
         Group{"slopes", "moved", {"x", "rows"}}, Group{"slopes", "attending", {"words", "mask"}},
         Group{"slopes", "recurrent", {"words"}}, Group{"slopes", "losses", {"x", "y", "label"}},
         Group{"slopes", "algebra", {"x"}}, Group{"slopes", "forms", {"x"}}, Group{"slopes", "parts", {"x", "words"}},
@@ -269,7 +272,7 @@ TEST_P(ZooTraining, Gradients) {
   EXPECT_EQ(compareGradients(zoo.fixture, gradients), "");
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, ZooTraining, testing::Values("zoo", "annex", "ports", "control", "slopes"),
+INSTANTIATE_TEST_SUITE_P(Models, ZooTraining, testing::Values("zoo", "annex", "ports", "rest", "control", "slopes"),
                          [](const auto &info) { return std::string(info.param); });
 
 INSTANTIATE_TEST_SUITE_P(Models, Parity, testing::Values("softmax", "iris", "mnist", "resnet", "gpt", "translate"),
