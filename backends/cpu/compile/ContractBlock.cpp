@@ -95,19 +95,27 @@ Ahead ContractLowering::fetchPanel(Emitter &e, const Sizes &s, const Block &bloc
   Ahead ahead;
   if (fetchesRight()) {
     auto from = [&](Value n, Value k) { return plainPointer(e, c.right, block.batch, n, k); };
-    int64_t lines = t.tileColumns() * bytes / 64 + 1; // that a row of columns may touch
-    if (c.right.alongK) {                             // some rows of memory for each tile, a line of each at a time
+    int64_t size = byteSize(c.right.memory), lines = t.tileColumns() * size / 64 + 1; // that a row of columns may touch
+    Value rowsApart = code.mul(apart, code.integer(perPacked()));
+    if (c.right.alongK) { // some rows of memory for each tile, a line of each at a time, or two
+      int64_t along = t.lanes * perPacked() * size;
       Value count = code.ceilDiv(code.integer(t.tileColumns()), code.max(tiles, one));
-      ahead = {from(code.add(next.n, code.mul(tile, count)), next.k), apart, count, code.integer(t.lanes * bytes)};
-    } else if (inParts) { // a row for as many k as there are lanes
+      ahead = {from(code.add(next.n, code.mul(tile, count)), next.k), apart, count, code.integer(along)};
+      if (pairs)
+        ahead.second = code.integer(along - 64);
+    } else if (inParts) { // a row for as many k as there are lanes, or two
       Value begin = partOf(e, block, m).first;
-      ahead = {from(next.n, code.add(next.k, begin)), line, code.integer(lines), apart};
+      ahead = {from(next.n, code.add(next.k, begin)), line, code.integer(lines), rowsApart};
+      if (pairs)
+        ahead.second = apart;
     } else { // of each k one of the lines
       Value part = code.div(tile, code.integer(lines));
       Value count = code.ceilDiv(code.integer(t.lanes), code.max(code.div(tiles, code.integer(lines)), one));
       Value first = code.mul(code.rem(tile, code.integer(lines)), line);
-      ahead = {code.address(from(next.n, next.k), code.add(first, code.mul(code.mul(part, count), apart)), 1), apart,
-               count, code.mul(apart, code.integer(t.lanes))};
+      ahead = {code.address(from(next.n, next.k), code.add(first, code.mul(code.mul(part, count), rowsApart)), 1),
+               rowsApart, count, code.mul(rowsApart, code.integer(t.lanes))};
+      if (pairs)
+        ahead.second = apart;
     }
     ahead.count = code.op<arith::SelectOp>(next.any, ahead.count, zero);
   }

@@ -107,6 +107,8 @@ void ContractLowering::noteForm() {
     builder.note("rows first");
   if (t.edge)
     builder.note("edge");
+  if (t.chunks > 1)
+    builder.note("K in parts");
 }
 
 /// Whether sums along K may go through the kernel's other ops before they are stored: K is too short for what storing

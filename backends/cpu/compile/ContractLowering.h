@@ -115,9 +115,11 @@ private:
   bool packedByCall(const Contraction::Operand &operand) const;
   /// Whether slivers of the right operand are fetched before they are packed.
   bool fetchesRight() const {
-    return (t.right == RightMode::Sliver || t.fetched) && packedByCall(c.right) && !pairs &&
-           byteSize(c.right.memory) == bytes;
+    return (t.right == RightMode::Sliver || t.fetched) && packedByCall(c.right) &&
+           (pairs || byteSize(c.right.memory) == bytes);
   }
+  /// Elements of K in a packed one.
+  int64_t perPacked() const { return pairs ? 2 : 1; }
   /// Elements of one, with what is written beyond.
   int64_t panelSize() const { return (t.kc + t.lanes) * rightStride; }
   PackShape packShape(const Contraction::Operand &operand) const {

@@ -194,6 +194,23 @@ static bool rowsStay(const Blocking &t, const ContractTraits &traits, int64_t le
   return t.kc <= 16 * (way / std::gcd(std::max<int64_t>(traits.rightRowBytes, 1), way));
 }
 
+/// Columns that are so many and so long that all of them packed would be written to memory, and read from there by each
+/// block of rows, stay near as slivers of tasks that take a part of K each, with all rows: where these fit beside one
+/// another in a K block of half the length at least, and the parts' sums, which take memory's way instead, are few.
+static void takeAlongK(Blocking &t, const ContractExtents &e, const ContractTraits &traits, int64_t level2) {
+  constexpr int64_t parts = 16;
+  int64_t rows = roundUp(e.m, t.tileRows), length = roundUp(ceilDivide(e.k, parts), t.lanes);
+  int64_t fits = level2 * 4 / 5 / (rows * traits.bytes) / t.lanes * t.lanes;
+  if (!traits.lines && fits / t.lanes % 2 == 0) // ContractModel.h, spreadDepth
+    fits -= t.lanes;
+  if (staysNear(e, traits) || fits * 2 < t.kc || length < t.kc || 4 * parts * e.batch * e.m > e.k)
+    return;
+  t.chunks = parts;
+  t.right = RightMode::Sliver;
+  int64_t depth = ceilDivide(length, ceilDivide(length, fits));
+  t.kc = std::min(fits, traits.lines ? roundUp(depth, t.lanes) : spreadDepth(depth, t.lanes));
+}
+
 /// A convolution's columns in place, or unfolded in one way or the other.
 static void chooseImage(Blocking &t, const ContractExtents &e, const ContractTraits &traits, int64_t level2) {
   Blocking best = t;
@@ -345,6 +362,8 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
     t.kc = depth(std::min(kBlock, ceilDivide(e.k, t.chunks)));
     t.right = RightMode::Task;
   }
+  if (t.right == RightMode::Shared && !image && t.chunks == 1)
+    takeAlongK(t, e, traits, level2);
   // The last few columns, where they are that few: with all rows and no part of K.
   int64_t rest = e.n % t.lanes;
   if (traits.lines && traits.fixedColumns && t.chunks == 1 && e.m >= t.tileRows && rest <= t.lanes / 4)

@@ -20,6 +20,10 @@
 // sliver by sliver, and each meets all columns before the next, which is fetched meanwhile: then nothing of the left
 // operand has to stay, and it streams from memory while sums are made.
 //
+// Long K. Where all packed columns would go to memory and back, and K is far longer than there are rows, K is cut into
+// sixteen parts: a task has all rows and columns of one, and packs columns as slivers that stay near. Sums of the parts
+// are what goes to memory.
+//
 // Few rows. A matrix that lies along N is read once, so that memory is what counts, and memory is fast where it is read
 // in long stretches of several rows: a task adds stretches to sums in the first level (*streamed*). Up to four rows:
 // sums come and go once for so many rows of memory as there are registers for, fewer the more rows there are. Where the

@@ -108,7 +108,7 @@ Ahead ContractLowering::prepackedOr(Emitter &e, const Ahead &there, const Ahead 
   if (!here.from)
     return {there.from, there.apart, choose(there.count, none), there.step};
   return {choose(there.from, here.from), choose(there.apart, here.apart), choose(there.count, here.count),
-          choose(there.step, here.step)};
+          choose(there.step, here.step), here.second ? choose(none, here.second) : Value()};
 }
 
 } // namespace kiln::cpu

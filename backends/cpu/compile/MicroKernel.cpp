@@ -26,12 +26,22 @@ void call(Code &code, StringRef name, ValueRange arguments) {
   code.here<func::CallOp>(function, arguments);
 }
 
+/// What a tile's function is told of it; nothing where it fetches nothing.
+static SmallVector<Value> fetchOf(Code &code, const MicroShape &s, Value a, const Ahead &ahead) {
+  SmallVector<Value> fetch;
+  Value zero = code.integer(0);
+  if (ahead.from)
+    fetch = {ahead.from, ahead.apart, ahead.count, ahead.step};
+  else if (s.lines)
+    fetch = {a, zero, zero, zero};
+  if (!fetch.empty() && s.dtype == KILN_BF16)
+    fetch.push_back(ahead.second ? ahead.second : zero);
+  return fetch;
+}
+
 static void callTile(Code &code, StringRef kind, const MicroShape &s, SmallVector<Value> arguments,
                      const Ahead &ahead) {
-  if (ahead.from)
-    arguments.append({ahead.from, ahead.apart, ahead.count, ahead.step});
-  else if (s.lines)
-    arguments.append({arguments[0], code.integer(0), code.integer(0), code.integer(0)});
+  arguments.append(fetchOf(code, s, arguments[0], ahead));
   StringRef form = s.lines ? "l" : ahead.from ? "f" : "";
   SmallVector<int64_t> sizes{s.rows, s.vectors, s.lanes};
   if (s.alongK)
@@ -147,8 +157,12 @@ static SmallVector<Value> sumLines(Code &code, const MicroShape &s, ValueRange a
   int64_t share = groupBytes * together / s.lanes; // bytes of them
   SmallVector<Value> out = code.loop(code.integer(0), whole, s.lanes, state, [&](Value group, ValueRange carried) {
     Value there = advance(code, ahead[0], code.mul(code.div(group, code.integer(s.lanes)), ahead[3]));
-    code.loop(code.integer(0), ahead[2], 1,
-              [&](Value row) { code.here<LLVM::Prefetch>(advance(code, there, code.mul(row, ahead[1])), 0u, 2u, 1u); });
+    code.loop(code.integer(0), ahead[2], 1, [&](Value row) {
+      Value line = advance(code, there, code.mul(row, ahead[1]));
+      code.here<LLVM::Prefetch>(line, 0u, 2u, 1u);
+      if (ahead.size() > 4)
+        code.here<LLVM::Prefetch>(advance(code, line, ahead[4]), 0u, 2u, 1u);
+    });
     Value end = code.add(group, code.integer(s.lanes));
     auto next = code.loop(group, end, together, carried, [&](Value p, ValueRange inner) {
       SmallVector<Value> values(inner.begin(), inner.end());
@@ -241,12 +255,7 @@ static SmallVector<Value> sumsOfTile(Code &code, const MicroShape &s, bool taps,
 }
 
 SmallVector<Value> sumTile(Code &code, const MicroShape &s, Value a, Value b, Value ldb, Value k, const Ahead &ahead) {
-  SmallVector<Value> fetch;
-  if (ahead.from)
-    fetch = {ahead.from, ahead.apart, ahead.count, ahead.step};
-  else if (s.lines)
-    fetch = {a, code.integer(0), code.integer(0), code.integer(0)};
-  return sumsOfTile(code, s, /*taps=*/false, a, b, ldb, k, fetch);
+  return sumsOfTile(code, s, /*taps=*/false, a, b, ldb, k, fetchOf(code, s, a, ahead));
 }
 
 /// fetches: with what an Ahead says.
@@ -256,6 +265,8 @@ static void defineTile(Code &code, const MicroShape &s, bool taps, bool fetches,
       taps ? SmallVector<Type>{p, p, p, p, n, n, code.i1} : SmallVector<Type>{p, p, n, p, n, n, code.i1};
   if (fetches)
     types.append({p, n, n, n});
+  if (fetches && s.dtype == KILN_BF16)
+    types.push_back(n);
   auto arguments = code.beginFunction(name, types, {});
   Value a = arguments[0], b = arguments[taps ? 2 : 1], ldb = arguments[taps ? 1 : 2], c = arguments[3],
         ldc = arguments[4];

@@ -33,9 +33,10 @@ struct MicroShape {
 
 /// With a in lines, and wherever there is one, the functions have four more arguments: what is fetched into the second
 /// level while the tile is summed. For as many k as there are lanes: `count` lines of memory, `apart` bytes from each
-/// other; for the next ones, `step` bytes further.
+/// other; for the next ones, `step` bytes further. For pairs there is a fifth: each line has another one `second` bytes
+/// behind it (0, or null: none), since a pair comes from two rows of memory, or is as long as two elements are.
 struct Ahead {
-  mlir::Value from, apart, count, step;
+  mlir::Value from, apart, count, step, second = {};
 };
 
 /// The few columns that a whole vector would be wasted on: a in lines, each column contiguous along k, up to a multiple

@@ -102,6 +102,46 @@ TEST(Dot, PackedInParts) {
   each("x86-64-v3:l2=64K", {{101, 210, 333}, {100, 70, 290}});
 }
 
+/// More rows than stay near beside a K block of the model's length, many columns and a long K: parts of K by tasks of
+/// their own, which pack slivers for themselves. On one thread and on two, against sums of whole numbers.
+TEST(Dot, LongDepthsInParts) {
+  struct Row {
+    const char *cpu;
+    Extents extents;
+    bool left, right; // along K
+    kiln_dtype operands;
+  };
+  for (const Row &row : {Row{"x86-64-v3:l2=64K", {139, 177, 9001}, true, false, KILN_F32},
+                         Row{"x86-64-v3:l2=64K", {140, 176, 9001}, false, true, KILN_F32},
+                         Row{"native:l2=64K", {276, 96, 35333}, true, false, KILN_BF16}}) {
+    auto [m, n, depth] = row.extents;
+    SCOPED_TRACE(std::string(row.cpu) + ", a depth of " + std::to_string(depth));
+    Ints lhs = row.left ? Ints{m, depth} : Ints{depth, m}, rhs = row.right ? Ints{n, depth} : Ints{depth, n};
+    TestKernel k("k0", "contract");
+    auto operand = [&](const Ints &dims) {
+      uint32_t value = k.input(KILN_F32, fixed(dims));
+      return row.operands == KILN_F32 ? value : k.op("convert", {value}, row.operands, fixed(dims));
+    };
+    uint32_t l = operand(lhs), r = operand(rhs);
+    k.output(addDot(k, l, r, KILN_F32, {m, n}, {{}, {}, {row.left ? 1 : 0}, {row.right ? 1 : 0}}));
+    std::vector<Tensor> inputs{wholeNumbers(KILN_F32, lhs, 5), wholeNumbers(KILN_F32, rhs, 6)};
+    RunOptions one, two;
+    one.cpu = two.cpu = row.cpu;
+    two.threads = 2;
+    RunResult a = run(k, inputs, one), b = run(k, inputs, two);
+    ASSERT_EQ(a.error + b.error, "");
+    EXPECT_TRUE(a.bytes == b.bytes);
+    for (int64_t i = 0; i < m; i += 46)
+      for (int64_t j = 0; j < n; j += 19) {
+        double sum = 0;
+        for (int64_t p = 0; p < depth; ++p)
+          sum += inputs[0].get(row.left ? i * depth + p : p * m + i).real *
+                 inputs[1].get(row.right ? j * depth + p : p * n + j).real;
+        EXPECT_EQ(a.outputs[0].get(i * n + j).real, sum) << i << ", " << j;
+      }
+  }
+}
+
 /// Products alone, of whole tiles: K blocks are added up where the result lies. Batches, narrow last panels, and a
 /// depth that is known at run time only: none, within a block, whole blocks, more.
 TEST(Dot, SummedInResult) {
@@ -222,6 +262,19 @@ void checkConverted(const Ints &lhs, const Ints &rhs, const DotAxes &axes, kiln_
   RunOptions options;
   options.cpu = cpu;
   check(k, {wholeNumbers(left, lhs, 1), wholeNumbers(right, rhs, 2)}, 0, options);
+}
+
+/// Pairs in slivers that are fetched, and along N packed tile by tile: two rows of memory, or two lines of one, to a
+/// line of pairs; odd depths, of one K block and of several, both types of memory.
+TEST(Dot, PairsInParts) {
+  for (const char *cpu : {"native", "native:l2=64K"})
+    for (kiln_dtype memory : {KILN_F32, KILN_BF16}) {
+      checkConverted({201, 301}, {301, 131}, nn, KILN_F32, memory, KILN_BF16, cpu);
+      checkConverted({256, 90}, {90, 400}, nn, memory, memory, KILN_BF16, cpu);
+      checkConverted({301, 193}, {301, 77}, tn, memory, memory, KILN_BF16, cpu);
+      checkConverted({70, 301}, {131, 301}, nt, memory, memory, KILN_BF16, cpu);
+      checkConverted({250, 99}, {77, 99}, nt, memory, memory, KILN_BF16, cpu);
+    }
 }
 
 /// Few rows times a matrix that lies along N and is larger than the second level, or narrower than what is summed:
