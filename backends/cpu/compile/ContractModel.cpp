@@ -57,11 +57,17 @@ struct Cost {
     if (!inPlace && !t.unfold)
       return static_cast<double>(columns) * k * packElement;
     // A vector of a row of the image takes a dozen cycles with its masks, one of pixels a load for each row and a
-    // store.
+    // store, which goes beyond the second level.
     double places = inPlace ? columns : static_cast<double>(columns) * image.places / static_cast<double>(e.n);
     double copied = static_cast<double>(image.planes) * (places + image.reach) * 12.0 / std::min(image.row, t.lanes);
-    double unfolded = inPlace ? 0 : static_cast<double>(columns) * k * (image.rowsOfVector + 2.0) / t.lanes;
+    double unfolded = inPlace ? 0 : static_cast<double>(columns) * k * (image.rowsOfVector + 4.0) / t.lanes;
     return copied * static_cast<double>(k) / e.k + unfolded;
+  }
+  /// What stands behind an element's sums. In place a row of pixels that is shorter than a vector is one by itself,
+  /// with masks as above.
+  double epilogue() const {
+    bool narrow = t.right == RightMode::Window && traits.image.row < t.lanes;
+    return narrow ? 12.0 / static_cast<double>(traits.image.row) : epilogueElement;
   }
   double task(int64_t rows, int64_t columns, int64_t k, bool withRight) const {
     double arithmetic = rowsCost(rows) * slivers(columns) * k * 0.5;
@@ -70,7 +76,7 @@ struct Cost {
     double fetching =
         static_cast<double>(columns) * k * 0.075 * traits.bytes +
         static_cast<double>(rows) * columns * 0.05 * traits.bytes * static_cast<double>(ceilDivide(k, t.kc) - 1);
-    return arithmetic + packing + fetching + static_cast<double>(rows) * columns * epilogueElement + 400;
+    return arithmetic + packing + fetching + static_cast<double>(rows) * columns * epilogue() + 400;
   }
 };
 } // namespace

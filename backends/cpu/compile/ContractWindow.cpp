@@ -72,7 +72,8 @@ static void packRows(Emitter &e, const Contraction::Window &window, ArrayRef<Ind
       size = code.op<arith::SelectOp>(row.inside, size, code.integer(0));
     code.loop(code.max(begin, rowBegin), limit, e.width, [&](Value n) {
       int64_t bytes = byteSize(window.dtype);
-      code.store(placesOfRow(e, window, row.from, positionOf(n), size), code.address(to, code.sub(n, begin), bytes), bytes);
+      code.store(placesOfRow(e, window, row.from, positionOf(n), size), code.address(to, code.sub(n, begin), bytes),
+                 bytes);
     });
   });
 }

@@ -79,7 +79,7 @@ TEST_P(OnTargets, PixelsThatAreAMatrix) {
   check({1, 40, 3, 17}, {29, 40, 1, 1}, plane()); // three beyond
   check({3, 9, 1, 1}, {30, 9, 1, 1}, plane());
   check({2, 12, 9, 9}, {20, 6, 1, 1}, plane(1, 0, 1, 1, 2));
-  check({2, 12, 9, 9}, {2, 12, 1, 1}, plane()); // few rows
+  check({2, 12, 9, 9}, {2, 12, 1, 1}, plane());    // few rows
   check({2, 70, 8, 12}, {100, 70, 1, 1}, plane()); // many, of whole vectors, read as they lie
   check({1, 270, 9, 10}, {100, 270, 1, 1}, plane());
   check({2, 40, 9, 11}, {140, 20, 1, 1}, plane(1, 0, 1, 1, 2));
