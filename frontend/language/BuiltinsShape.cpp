@@ -423,6 +423,12 @@ static std::optional<std::vector<mlir::Value>> starts(BoundCall &call, const Val
   return out;
 }
 
+/// Of an extent that is a dimension of the signature, and one that is a number: how the one is bounded by the other.
+static void helpBound(Diagnostic &diagnostic, const Dim &small, const Dim &large) {
+  if (small.symbols().size() == 1 && small == Dim::symbol(small.symbols().front()) && large.constant())
+    diagnostic.withHelp("say in the signature that it does: " + small.str() + " <= " + large.str());
+}
+
 static Value slice(BoundCall &call) {
   std::optional<Value> x = call.tensor(0);
   std::optional<Dim> size = call.dim(2);
@@ -434,6 +440,7 @@ static Value slice(BoundCall &call) {
     Diagnostic &diagnostic = call.e.error(call.ranges[2], "a slice of " + size->str() +
                                                               " is not shown to fit an axis of " + dims[*axis].str());
     call.e.noteDim(diagnostic, dims[*axis], x->originOf(*axis));
+    helpBound(diagnostic, *size, dims[*axis]);
     return Value::error();
   }
   std::optional<std::vector<mlir::Value>> at = starts(call, *x, 1, *axis);
@@ -464,6 +471,8 @@ static Value update(BoundCall &call) {
       if (to[i] != from[i]) {
         call.e.noteDim(diagnostic, to[i], x->originOf(i));
         call.e.noteDim(diagnostic, from[i], block->originOf(i));
+        if (static_cast<int64_t>(i) == *axis)
+          helpBound(diagnostic, from[i], to[i]);
       }
     return Value::error();
   }

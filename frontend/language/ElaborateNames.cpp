@@ -188,11 +188,11 @@ static std::optional<Value> tensorAttribute(Elaborator &e, const Expr &expr, con
     value.dtype = dtypeOf(base.tensorType().getElementType());
     return value;
   }
-  if (expr.text != "T")
+  if (expr.text != "T" && expr.text != "mT")
     return std::nullopt;
   int64_t rank = base.rank();
   if (rank < 2) {
-    e.error(expr.range, ".T swaps the last two axes; this is " + describe(base));
+    e.error(expr.range, "." + expr.text + " swaps the last two axes; this is " + describe(base));
     return Value::error();
   }
   std::vector<int64_t> permutation(rank);
