@@ -1,6 +1,7 @@
 // What a path is, and who reads it.
 #include "frontend/cli/Import.h"
 
+#include "frontend/cli/CommandLine.h"
 #include "frontend/cli/Commands.h"
 #include "frontend/driver/Files.h"
 #include "frontend/gguf/Model.h"
@@ -17,6 +18,7 @@
 
 #include "CLI/CLI.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -33,10 +35,66 @@ int failed(const std::exception &error) {
 
 bool isOnnx(const std::string &path) { return path.ends_with(".onnx"); }
 
+int64_t boundOf(const onnx::ImportedFile &imported, const onnx::OpenDim &dim) {
+  auto given = imported.bounds.find(dim.name);
+  return given == imported.bounds.end() ? dim.likely : given->second;
+}
+
+/// Has it neither been given a bound nor does the graph have one?
+bool isOpen(const onnx::ImportedFile &imported, const onnx::OpenDim &dim) {
+  return std::find(imported.open.begin(), imported.open.end(), dim.name) != imported.open.end();
+}
+
+/// The options that say all sizes, with bounds that are likely where nobody has said one.
+std::vector<std::string> sizeOptions(const onnx::ImportedFile &imported) {
+  std::vector<std::string> out;
+  for (const auto &[dim, size] : imported.sizes)
+    out.insert(out.end(), {"--dim", dim + "=" + size});
+  for (const onnx::OpenDim &dim : imported.dims)
+    if (isOpen(imported, dim) || imported.bounds.contains(dim.name))
+      out.insert(out.end(), {"--bound", dim.name + "=" + std::to_string(boundOf(imported, dim))});
+  return out;
+}
+
+/// Of the text that import has written, which has what was given.
+std::string boundOptions(const onnx::ImportedFile &imported) {
+  std::string out;
+  for (const onnx::OpenDim &dim : imported.dims)
+    if (isOpen(imported, dim))
+      out += " --bound " + dim.name + "=" + std::to_string(dim.likely);
+  return out;
+}
+
+std::string joined(const std::vector<std::string> &options) {
+  std::string out;
+  for (const std::string &option : options)
+    out += (out.empty() ? "" : " ") + shellQuoted(option);
+  return out;
+}
+
+/// What was taken for the sizes that nobody has said, in one line: "B <= 8 (axis 0 of x)". `bounds`: those too.
+std::string assumed(const onnx::ImportedFile &imported, bool bounds) {
+  std::string out;
+  auto add = [&](const std::string &text) { out += (out.empty() ? "" : ", ") + text; };
+  for (const auto &[dim, size] : imported.added) {
+    const onnx::OpenDim *its = nullptr;
+    for (const onnx::OpenDim &one : imported.dims)
+      its = one.name == dim ? &one : its;
+    add((its ? its->where : dim) + " = " + size);
+  }
+  for (const onnx::OpenDim &dim : imported.dims)
+    if (bounds && isOpen(imported, dim))
+      add(dim.name + " <= " + std::to_string(dim.likely) +
+          (imported.added.contains(dim.name) ? "" : " (" + dim.where + ")"));
+  return out;
+}
+
 onnx::ImportedFile readOnnx(const std::string &path, const onnx::ImportOptions &options) {
   onnx::ImportedFile imported = onnx::importFile(path, options);
   for (const std::string &problem : imported.problems)
     std::fprintf(stderr, "kiln: error: %s: %s\n", path.c_str(), problem.c_str());
+  if (imported.wouldFit)
+    std::fprintf(stderr, "  help: with all sizes said: %s\n", commandWith(sizeOptions(imported)).c_str());
   return imported;
 }
 
@@ -69,13 +127,16 @@ int importOnnx(const ImportOptions &options) {
       readOnnx(options.path, {options.model, options.bounds, options.dims, options.train, weightsName, options.flat});
   if (!imported.problems.empty())
     return 1;
-  std::string open;
-  for (const std::string &dim : imported.open)
-    open += " --bound " + dim + "=N";
+  std::string open = joined(sizeOptions(imported)), taken = assumed(imported, options.check);
   if (options.check) {
-    std::printf("%s can be imported%s%s\n", options.path.c_str(), open.empty() ? "" : "; a build wants", open.c_str());
+    std::printf("%s can be imported%s%s\n", options.path.c_str(), taken.empty() ? "" : "; a build takes ",
+                taken.c_str());
+    if (!taken.empty())
+      std::printf("with all sizes said: kiln build %s %s\n", shellQuoted(options.path).c_str(), open.c_str());
     return 0;
   }
+  if (!taken.empty())
+    std::fprintf(stderr, "kiln: note: the graph is right for some sizes alone: %s is taken\n", taken.c_str());
   if (output.empty()) {
     std::fputs(imported.text.c_str(), stdout);
     return 0;
@@ -87,7 +148,8 @@ int importOnnx(const ImportOptions &options) {
   if (options.train)
     tellTraining(output, imported.lossIsOpen);
   else
-    std::printf("kiln build %s --weights %s%s\n", output.c_str(), weights.c_str(), open.c_str());
+    std::printf("kiln build %s --weights %s%s\n", shellQuoted(output).c_str(), shellQuoted(weights).c_str(),
+                boundOptions(imported).c_str());
   return 0;
 }
 
@@ -286,6 +348,13 @@ int importGiven(ModelOptions &options) {
       onnx::ImportedFile imported = readOnnx(options.file, {options.model, options.bounds, options.dims});
       if (!imported.problems.empty())
         return 1;
+      if (std::string taken = assumed(imported, true); !taken.empty())
+        std::fprintf(stderr, "kiln: note: %s; for other sizes: %s\n", taken.c_str(),
+                     joined(sizeOptions(imported)).c_str());
+      for (const onnx::OpenDim &dim : imported.dims)
+        if (isOpen(imported, dim))
+          imported.bounds.emplace(dim.name, dim.likely);
+      options.bounds = imported.bounds;
       options.text = std::move(imported.text);
       options.origins = std::move(imported.origins);
       if (!options.weights.empty())

@@ -1,5 +1,6 @@
 // The kiln program: its commands and what they take. The work is in Commands.cpp.
 #include "frontend/cli/Bench.h"
+#include "frontend/cli/CommandLine.h"
 #include "frontend/cli/Commands.h"
 #include "frontend/cli/Export.h"
 #include "frontend/cli/Import.h"
@@ -340,6 +341,7 @@ int main(int argc, char **argv) {
   if (!keepStandardFiles())
     return 1;
   llvm::InitLLVM init(argc, argv);
+  kiln::rememberCommand(argc, argv);
   llvm::setBugReportMsg("kiln: error: kiln's own code crashed: a fault of kiln's, and not of the model's\n");
   std::signal(SIGXFSZ, SIG_IGN); // a file that grows past `ulimit -f` is an error like any other, and leaves nothing
   CLI::App app{"kiln: from a model's definition to a native program that runs and trains it"};
@@ -350,7 +352,6 @@ int main(int argc, char **argv) {
   kiln::ModelOptions options;
   RawOptions raw;
   kiln::ApartOptions apartness;
-
   kiln::EmitOptions emit;
   CLI::App *build = addBuild(app, options, raw, emit, apartness);
 

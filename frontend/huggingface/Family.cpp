@@ -233,11 +233,111 @@ std::string renamed(const std::string &line, std::string_view from, std::string_
   return text;
 }
 
-std::string_view templateOf(const Family &family) {
+std::string_view templateOf(const char *file) {
   for (size_t i = 0; i < libraryFileCount; ++i)
-    if (std::string_view(libraryFiles[i].name) == family.file)
+    if (std::string_view(libraryFiles[i].name) == file)
       return {libraryFiles[i].text, libraryFiles[i].size};
-  fail("the template %s is not part of this kiln", family.file);
+  fail("the template %s is not part of this kiln", file);
+}
+
+/// The line with other words.
+std::string withWords(const std::string &line, const std::vector<std::pair<std::string, std::string>> &words) {
+  std::string text;
+  for (size_t at = 0; at < line.size();)
+    if (isWordCharacter(line[at])) {
+      std::string word = wordAt(line, at);
+      at += word.size();
+      auto other = std::find_if(words.begin(), words.end(), [&](const auto &pair) { return pair.first == word; });
+      text += other == words.end() ? word : other->second;
+    } else {
+      text += line[at++];
+    }
+  return text;
+}
+
+/// Behind a word of the block's code, up to where it ends; empty where it is not there.
+std::string behind(const Block &block, const std::string &word, const char *end) {
+  for (const std::string &line : block.lines)
+    if (size_t at = line.find(word); at != std::string::npos && !line.starts_with("#"))
+      return line.substr(at + word.size(), line.find(end, at + word.size()) - at - word.size());
+  return "";
+}
+
+/// Lines of parts, `    name = value`, with their signs below each other.
+void alignParts(std::vector<std::string> &lines) {
+  // Where the name ends, and the sign; 0 in other lines.
+  auto nameEnd = [](const std::string &line) {
+    size_t end = line.starts_with("    ") && line.size() > 4 && line[4] != ' ' ? line.find(' ', 4) : std::string::npos;
+    size_t sign = end == std::string::npos ? end : line.find_first_not_of(' ', end);
+    bool isOne = sign != std::string::npos && line.compare(sign, 2, "= ") == 0;
+    return isOne ? std::pair(end, sign) : std::pair<size_t, size_t>(0, 0);
+  };
+  size_t width = 0;
+  for (const std::string &line : lines)
+    width = std::max(width, nameEnd(line).first);
+  for (std::string &line : lines)
+    if (auto [end, sign] = nameEnd(line); sign > 0)
+      line = line.substr(0, end) + std::string(width + 1 - end, ' ') + line.substr(sign);
+}
+
+const Block *blockOf(const std::vector<Block> &blocks, const std::string &name, const std::string &other) {
+  for (const std::string &wanted : {name, other})
+    for (const Block &block : blocks)
+      if (block.name == wanted)
+        return &block;
+  return nullptr;
+}
+
+/// What transformers has for most language models (heads.kiln): `blocks` with those that the family does not write
+/// itself.
+void addHeads(const Family &family, std::vector<Block> &blocks) {
+  const std::string begin = family.classes[0];
+  const Block *language = blockOf(blocks, begin + "ForCausalLM", begin + "LMHeadModel"),
+              *plain = blockOf(blocks, begin + "Model", begin + "TextModel");
+  std::string part(family.prefix);
+  part.resize(part.size() - part.ends_with('.'));
+  if (!language || !plain || part.empty())
+    return;
+  const std::string context = behind(*language, "context=", "):"), width = behind(*plain, "-> f32[B, T, ", "]"),
+                    plainName = plain->name;
+  if (context.empty() || width.empty())
+    return;
+  const std::string own = begin + (plainName.ends_with("TextModel") ? "Text" : ""); // Gemma3TextForTokenClassification
+  bool isGeneric = part == "model" &&
+                   std::string_view(family.modelType) != "opt"; // which transformers writes no classes of its own for
+  size_t constants = 0;
+  while (constants < blocks.size() && (blocks[constants].kind == "text" || blocks[constants].isConstant()))
+    ++constants;
+  for (Block &head : blocksOf(templateOf("heads.kiln"))) {
+    std::string was = head.name, name = was.starts_with("Decoder") ? own + was.substr(7) : was;
+    bool isStandIn = head.kind == "text" || was == "DecoderModel" || was == "vocab_size" || was == "hidden_size";
+    // (of these some call their plain model otherwise in it than everywhere else)
+    bool isOdd = isGeneric && was.ends_with("ForQuestionAnswering");
+    if (isStandIn || isOdd || blockOf(blocks, name, name))
+      continue;
+    head.name = name;
+    if (head.isConstant()) {
+      blocks.insert(blocks.begin() + static_cast<int64_t>(constants++), std::move(head));
+      continue;
+    }
+    for (std::string &line : head.lines)
+      if (!line.starts_with("#"))
+        line = withWords(line, {{"DecoderModel", plainName},
+                                {was, name},
+                                {"decoder", part},
+                                {"hidden_size", width},
+                                {"classifier", isGeneric ? "score" : "classifier"},
+                                {"1024", context}});
+    alignParts(head.lines);
+    blocks.push_back(std::move(head));
+  }
+}
+
+/// All that the family's models are made of.
+std::vector<Block> blocksOf(const Family &family) {
+  std::vector<Block> blocks = blocksOf(templateOf(family.file));
+  addHeads(family, blocks);
+  return blocks;
 }
 
 /// The template's name of a model.
@@ -246,13 +346,27 @@ std::string templateName(const Family &family, const std::string &architecture) 
   return architecture.starts_with(own) ? family.classes[0] + architecture.substr(own.size()) : architecture;
 }
 
-void writeConstant(Block &block, const Settings &settings, const std::function<bool(std::string_view)> &hasTensor) {
+/// Of a constant that has another one's value where nothing is said, that one's.
+std::string valueBehind(const std::vector<Block> &blocks, const Block &block) {
+  std::string value = block.value;
+  for (int steps = 0; steps < 8; ++steps)
+    for (const Block &other : blocks)
+      if (other.isConstant() && other.name == value) {
+        value = other.value;
+        break;
+      }
+  return value;
+}
+
+/// `like`: a value of its kind.
+void writeConstant(Block &block, const Settings &settings, const std::string &like,
+                   const std::function<bool(std::string_view)> &hasTensor) {
   std::string value = block.value;
   const std::string &key = block.argument.empty() ? block.name : block.argument;
   if (block.mark == "optional" && settings.isNull(key))
     value = "None";
   else if (block.mark == "config" || block.mark == "default" || block.mark == "optional")
-    value = settings.text(key, block.value, block.mark == "config");
+    value = settings.text(key, block.value, block.mark == "config", like);
   else if (block.mark == "weights")
     value = hasTensor(block.argument) ? "True" : "False";
   block.value = value;
@@ -300,7 +414,7 @@ std::string architectureOf(const Family &family, const Settings &settings, const
   const Json *list = settings.config().find("architectures");
   if (named.empty() && list && list->isArray() && !list->array().empty())
     asked = list->array()[0].string();
-  for (const Block &block : blocksOf(templateOf(family))) {
+  for (const Block &block : blocksOf(family)) {
     if (block.kind != "model" || !block.name.starts_with(family.classes[0]))
       continue;
     std::string name = family.classes[1] + block.name.substr(std::string_view(family.classes[0]).size());
@@ -308,18 +422,21 @@ std::string architectureOf(const Family &family, const Settings &settings, const
       return asked;
     known += (known.empty() ? "" : ", ") + name;
   }
-  fail("%s: the architecture %s is not known; of the model_type \"%s\" there are: %s", settings.what().c_str(),
-       jsonQuote(asked).c_str(), family.modelType, known.c_str());
+  fail("%s: the architecture %s is not known; of the model_type \"%s\" there are: %s (--model NAME takes one of them)",
+       settings.what().c_str(), jsonQuote(asked).c_str(), family.modelType, known.c_str());
 }
 
 std::string writeModel(const Family &family, const std::string &architecture, const Settings &settings,
                        const std::function<bool(std::string_view)> &hasTensor) {
   std::string model = templateName(family, architecture), text;
   bool afterConstant = false;
-  std::vector<Block> blocks = reached(blocksOf(templateOf(family)), model);
-  for (Block &block : blocks)
-    if (block.isConstant())
-      writeConstant(block, settings, hasTensor);
+  std::vector<Block> blocks = reached(blocksOf(family), model);
+  std::vector<std::string> kinds; // before any is written
+  for (const Block &block : blocks)
+    kinds.push_back(block.isConstant() ? valueBehind(blocks, block) : "");
+  for (size_t i = 0; i < blocks.size(); ++i)
+    if (blocks[i].isConstant())
+      writeConstant(blocks[i], settings, kinds[i], hasTensor);
   alignConstants(blocks);
   for (Block &block : blocks) {
     if (block.kind == "model" && block.name != model) // a part of the one that the text is about

@@ -85,6 +85,10 @@ void readKinds(Settings &settings) {
 std::optional<Sentences> readOthers(const std::string &folder, Settings &settings) {
   if (const Json *labels = settings.config().find("id2label"); labels && labels->isObject())
     settings.set("num_labels", std::to_string(labels->object().size()));
+  const Json *dropout = settings.config().find("classifier_dropout"),
+             *hidden = settings.config().find("hidden_dropout");
+  if (hidden && hidden->isNumber() && (!dropout || dropout->isNull()))
+    settings.set("classifier_dropout", kilnText(*hidden, settings.what()));
   readKinds(settings);
   readFirstTokens(settings.config(), settings);
   const Json *type = settings.config().find("model_type");

@@ -305,7 +305,8 @@ std::string Settings::activation(const Json &value) const {
        value.str().substr(0, 60).c_str(), known.c_str());
 }
 
-std::string Settings::text(const std::string &key, const std::string &like, bool isSize) const {
+std::string Settings::text(const std::string &key, const std::string &fallback, bool isSize,
+                           const std::string &like) const {
   if (const Json *layers = countsLayers(key) ? find(key) : nullptr) {
     if (layers->isArray() && static_cast<int64_t>(layers->array().size()) > mostLayers_)
       fail("%s: '%s' is longer than the weights have tensors: they are not this model's", what_.c_str(),
@@ -322,7 +323,7 @@ std::string Settings::text(const std::string &key, const std::string &like, bool
   const Json *value = find(key);
   Kind kind = kindOf(like);
   if (!value)
-    return like;
+    return fallback;
   auto expected = [&](bool right, const char *what) {
     if (!right)
       fail("%s: '%s' is %s; %s is expected", what_.c_str(), called(key).c_str(), value->str().substr(0, 60).c_str(),

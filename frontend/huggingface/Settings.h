@@ -26,10 +26,10 @@ public:
   /// What the weights allow: no count of layers is above it.
   void limitLayers(size_t most) { mostLayers_ = static_cast<int64_t>(most); }
 
-  /// The value of `key` ("a.b": within an object) as Kiln writes it. `like`: the template's own value, whose kind it
-  /// has to be of. Throws Error: of another kind, out of range, an activation that is not known, a name that could not
-  /// be written.
-  std::string text(const std::string &key, const std::string &like, bool isSize) const;
+  /// The value of `key` ("a.b": within an object) as Kiln writes it, `fallback` where it has none. `like`: a template's
+  /// value, whose kind it has to be of. Throws Error: of another kind, out of range, an activation that is not known, a
+  /// name that could not be written.
+  std::string text(const std::string &key, const std::string &fallback, bool isSize, const std::string &like) const;
   /// Whether config.json has the key, and its value is null.
   bool isNull(const std::string &key) const;
 

@@ -197,7 +197,7 @@ static Element compared(Known &k, const std::string &op, const Element &a, const
     return *value;
   };
   if (op == "Equal") {
-    if (a.dim == b.dim)
+    if (a.dim == b.dim || importer.isEqual(a.dim - b.dim, 0))
       return truth(true);
     if (importer.isNonNegative(a.dim - b.dim - Dim(1)) || importer.isNonNegative(b.dim - a.dim - Dim(1)))
       return truth(false);

@@ -20,6 +20,13 @@ struct ImportOptions {
   std::map<std::string, int64_t> least = {}; ///< lower bounds of dimensions: `f32[T >= 3]`
 };
 
+/// A dimension that the file leaves open.
+struct OpenDim {
+  std::string name, theirs; ///< as the text calls it, and as the file does, which may have no name for it
+  std::string where;        ///< "axis 2 of x"
+  int64_t likely = 0;       ///< a bound that is enough for most uses of such a dimension
+};
+
 /// What came of a model.
 struct Imported {
   std::string text; ///< empty where there are problems
@@ -30,8 +37,11 @@ struct Imported {
   std::vector<std::string>
       origins;                   ///< of the text's lines: the nodes that a line is written for, as messages name them
   std::vector<std::string> open; ///< dimensions that have no bound yet
-  bool lossIsOpen = false;       ///< what the recipe minimises is left to name
-  bool folded = false;           ///< repeated statements have become modules
+  std::vector<OpenDim> dims;     ///< all that are open
+  /// What problems have shown of dimensions: that they have to be a number, and which bound would do.
+  std::map<std::string, int64_t> exact, fitting;
+  bool lossIsOpen = false; ///< what the recipe minimises is left to name
+  bool folded = false;     ///< repeated statements have become modules
 };
 
 /// Never throws for what a model holds: all that keeps it from being imported is among the problems.

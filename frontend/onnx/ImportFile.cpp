@@ -2,8 +2,10 @@
 #include "frontend/onnx/ImportFile.h"
 
 #include "frontend/onnx/Importer.h"
+#include "frontend/onnx/Sizes.h"
 #include "runtime/support/Error.h"
 
+#include <algorithm>
 #include <cctype>
 
 namespace kiln::onnx {
@@ -28,6 +30,13 @@ static Imported refused(std::string why) {
   return nothing;
 }
 
+/// The same of a bound, where another one would do.
+static Imported refused(std::string why, const std::string &dim, int64_t fitting) {
+  Imported nothing = refused(std::move(why));
+  nothing.fitting[dim] = fitting;
+  return nothing;
+}
+
 /// With the bounds that the model implies.
 static Imported importBounded(const Model &model, const ImportOptions &given) {
   ImportOptions options = given;
@@ -38,23 +47,28 @@ static Imported importBounded(const Model &model, const ImportOptions &given) {
       const std::string &dim = implied.dim, least = std::to_string(implied.least), most = std::to_string(implied.most);
       auto wanted = given.bounds.find(dim);
       auto option = [&] { return "--bound " + dim + "=" + std::to_string(wanted->second); };
-      if (implied.least > 0) {
-        if (wanted != given.bounds.end() && wanted->second < implied.least)
-          return refused("the model wants at least " + least + " of the dimension " + dim +
-                         " (what it picks has to be there): " + option() + " is less");
-        int64_t &known = options.least[dim];
-        if (known >= implied.least)
-          return refused("it is not shown that the dimension " + dim + " is at least " + least);
-        known = implied.least;
-        continue;
-      }
-      if (wanted != given.bounds.end())
-        return refused("the model has at most " + most + " for the dimension " + dim +
-                       " (a table of so many rows is cut to it): " + option() + " is more");
+      bool isMore = implied.most > 0 && wanted != given.bounds.end() && wanted->second > implied.most;
+      if (isMore)
+        return refused("the model has at most " + most + " for the dimension " + dim + " (" + implied.why +
+                           "): " + option() + " is more",
+                       dim, implied.most);
+      if (implied.least > 0 && wanted != given.bounds.end() && wanted->second < implied.least)
+        return refused("the model wants at least " + least + " of the dimension " + dim +
+                           " (what it picks has to be there): " + option() + " is less",
+                       dim, std::max(implied.least, implied.most));
+      int64_t &known = options.least[dim];
       auto [bound, isNew] = options.bounds.try_emplace(dim, implied.most);
-      if (!isNew && bound->second <= implied.most)
-        return refused("it is not shown that the dimension " + dim + " is at most " + most);
-      bound->second = implied.most;
+      bool isHigher = implied.least > known, isLower = implied.most > 0 && (isNew || bound->second > implied.most);
+      known = std::max(known, implied.least);
+      if (implied.most > 0)
+        bound->second = std::min(bound->second, implied.most);
+      else if (isNew)
+        options.bounds.erase(bound);
+      if (known == 0)
+        options.least.erase(dim);
+      if (!isHigher && !isLower)
+        return refused("it is not shown that the dimension " + dim + " is " +
+                       (implied.least > 0 ? "at least " + least : "at most " + most));
     }
 }
 
@@ -91,11 +105,26 @@ ImportedFile importFile(const std::string &path, ImportOptions options) {
     held->model = Model::open(path);
     if (options.name.empty())
       options.name = modelName(path);
-    Imported imported = importModel(held->model, options);
-    out.text = std::move(imported.text);
-    out.problems = std::move(imported.problems);
-    out.origins = std::move(imported.origins);
+    out.problems = settleNames(held->model, options);
+    Imported imported = importFitting(held->model, options, out.added);
+    out.problems.insert(out.problems.end(), imported.problems.begin(), imported.problems.end());
+    if (!out.problems.empty()) {
+      // With other sizes, would it go?
+      if (!imported.fitting.empty()) {
+        for (const auto &[dim, bound] : imported.fitting)
+          options.bounds[dim] = bound;
+        imported = importFitting(held->model, options, out.added);
+      }
+      out.wouldFit = imported.problems.empty();
+    }
+    out.bounds = std::move(options.bounds);
+    out.sizes = std::move(options.dims);
+    out.dims = std::move(imported.dims);
     out.open = std::move(imported.open);
+    if (!out.problems.empty())
+      return out;
+    out.text = std::move(imported.text);
+    out.origins = std::move(imported.origins);
     out.lossIsOpen = imported.lossIsOpen;
     held->own = std::move(imported.own);
     out.weights = Safetensors::of(std::move(imported.weights), path, held);

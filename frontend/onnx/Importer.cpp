@@ -1,6 +1,7 @@
 // The way through a model: its inputs and constants, node by node, its results, the text.
 #include "frontend/onnx/Importer.h"
 
+#include "frontend/onnx/Sizes.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -61,12 +62,19 @@ std::string Importer::dimName(const ValueInfo &input, size_t axis) {
 }
 
 /// A dimension that the file leaves open: itself, or what --dim says of it.
-Dim Importer::openDim(const std::string &ours, const std::string &theirs) {
+Dim Importer::openDim(const std::string &ours, const ValueInfo &input, size_t axis) {
+  const std::string &theirs = input.shape[axis].name;
+  auto note = [&](const std::string &name, int64_t likely) {
+    if (std::find(dims_.begin(), dims_.end(), name) != dims_.end())
+      return;
+    dims_.push_back(name);
+    out_.dims.push_back({name, theirs, "axis " + std::to_string(axis) + " of " + input.name, likely});
+  };
   auto fixed = options_.dims.find(ours);
   fixed = fixed == options_.dims.end() && !theirs.empty() ? options_.dims.find(theirs) : fixed;
   if (fixed == options_.dims.end()) {
-    if (std::find(dims_.begin(), dims_.end(), ours) == dims_.end())
-      dims_.push_back(ours);
+    auto least = options_.least.find(ours);
+    note(ours, std::max(likelySize(input, axis), least == options_.least.end() ? 1 : least->second));
     return Dim::symbol(ours);
   }
   std::optional<Dim> dim = Dim::parse(fixed->second);
@@ -76,8 +84,11 @@ Dim Importer::openDim(const std::string &ours, const std::string &theirs) {
     if (identifier(symbol, "D") != symbol)
       throw Error("--dim " + fixed->first + "=" + fixed->second + ": '" + symbol + "' is no name");
     names_.insert(symbol);
-    if (std::find(dims_.begin(), dims_.end(), symbol) == dims_.end())
-      dims_.push_back(symbol);
+    std::map<std::string, int64_t> ones;
+    for (const std::string &other : dim->symbols())
+      ones[other] = 1;
+    int64_t one = std::max<int64_t>(dim->evaluate(ones).value_or(1), 1);
+    note(symbol, std::max<int64_t>(likelySize(input, axis) / one, 1));
   }
   return *dim;
 }
@@ -99,7 +110,7 @@ Value Importer::inputValue(const ValueInfo &input, std::string &typeText) {
     std::string name = size < 0 ? dimName(input, axis) : "";
     if (size > (1LL << 40))
       throw Error("the input '" + input.name + "' has an axis of " + std::to_string(size) + " elements");
-    Dim dim = size < 0 ? openDim(name, input.shape[axis].name) : Dim(size);
+    Dim dim = size < 0 ? openDim(name, input, axis) : Dim(size);
     value.shape.push_back(dim);
     auto bound = options_.bounds.find(name);
     bool isNew = size < 0 && dim == Dim::symbol(name) && bound != options_.bounds.end() && bounded_.insert(name).second;
@@ -260,18 +271,6 @@ Value Importer::typeOf(const std::string &name) {
   return value;
 }
 
-void Importer::needNonNegative(const Dim &dim, int64_t most) {
-  std::vector<std::string> symbols = dim.symbols();
-  if (symbols.size() != 1 || isNonNegative(dim))
-    return;
-  Dim rest = dim.substitute({{symbols[0], Dim(0)}}), factor = dim.substitute({{symbols[0], Dim(1)}}) - rest;
-  std::optional<int64_t> number = rest.constant(), times = factor.constant();
-  if (!number || !times || *times < 1 || dim != rest + factor * Dim::symbol(symbols[0]))
-    return;
-  if (int64_t least = (-*number + *times - 1) / *times; least > 1 && least <= most)
-    throw ImpliedBound{symbols[0], 0, least};
-}
-
 std::optional<bool> Importer::lessOrEqual(const Dim &a, const Dim &b) {
   if (isNonNegative(b - a))
     return true;
@@ -394,6 +393,8 @@ void Importer::node(const Node &node) {
     call.checkAttributes();
   } catch (const Refusal &refusal) {
     problem(node.called() + ": " + refusal.why);
+    if (!refusal.dim.empty())
+      out_.exact.emplace(refusal.dim, refusal.size);
   } catch (const Error &error) {
     problem(node.called() + ": " + error.what());
   }
@@ -514,22 +515,32 @@ std::vector<Value> Importer::inlined(const Graph &graph, const std::vector<Value
   return results;
 }
 
-static bool names(const std::string &sentence, const std::string &name) {
-  bool found = false;
-  eachName(sentence, [&](const std::string &word, size_t) { found |= word == name; });
-  return found;
-}
-
 /// Many graphs are right for some sizes alone, which their files do not say. What is wrong stands at a sentence's end.
 void Importer::adviseOnSizes() {
   for (std::string &problem : problems_)
     for (const std::string &dim : dims_)
-      if (std::string why = problem.substr(problem.rfind(": ") + 1);
-          !options_.dims.contains(dim) && problem.find("--") == std::string::npos && names(why, dim)) {
+      if (!options_.dims.contains(dim) && problem.find("--") == std::string::npos && isOfDim(problem, dim)) {
         problem += "; if the graph is for some sizes of " + dim + " alone, say which: --dim " + dim +
                    "=640, or --dim " + dim + "=32*" + dim + " for the multiples of 32";
         return;
       }
+}
+
+/// The names that are taken, and the function's arguments.
+std::string Importer::begin() {
+  names_ = language::Draft::knownNames();
+  names_.insert("forward");
+  for (const char *free : {"state", "like", "copy", "inference", "buffer", "frozen", "l1", "l2"})
+    names_.erase(free); // functions that stand in a module's body alone
+  return signature();
+}
+
+std::vector<OpenDim> Importer::openDims() {
+  try {
+    begin();
+  } catch (const Error &) { // run() tells it
+  }
+  return std::move(out_.dims);
 }
 
 Imported Importer::run() {
@@ -537,11 +548,7 @@ Imported Importer::run() {
     opsets_ = model_.opsets;
     if (opsets_.empty())
       throw Error("the file does not say which opset it is of");
-    names_ = language::Draft::knownNames();
-    names_.insert("forward");
-    for (const char *free : {"state", "like", "copy", "inference", "buffer", "frozen", "l1", "l2"})
-      names_.erase(free); // functions that stand in a module's body alone
-    std::string arguments = signature();
+    std::string arguments = begin();
     if (options_.train)
       names_.insert("data"); // of the recipe
     draft_ = std::make_unique<language::Draft>(arguments, options_.bounds);

@@ -14,6 +14,8 @@ namespace kiln::onnx {
 /// Why a node cannot be imported: one sentence, to which the node's name is added.
 struct Refusal {
   std::string why;
+  std::string dim = {}; ///< the dimension that has to be `size`; empty: no number would do
+  int64_t size = 0;
 };
 [[noreturn]] void refuse(std::string why);
 
@@ -22,6 +24,7 @@ struct Refusal {
 struct ImpliedBound {
   std::string dim;
   int64_t most = 0, least = 0;
+  const char *why = "a table of so many rows is cut to it"; ///< of `most`
 };
 
 class Importer;
@@ -116,7 +119,7 @@ void writeOp(const Op &op, Call &call);
 /// The same of a node whose inputs may have rows of which data decide how many there are: refuses what would mix them
 /// with what is behind, and says where they are in the results. What can be told when the model is read is not written.
 void writeWithRows(const Op &op, Call &call);
-/// Of a node that has been written: notes where its result is an integer and a number.
+/// Of a node that has been written: notes where its result is an integer and a number, and by which sizes it is true.
 void keepOffset(Call &call);
 /// Results that can be told from what is known of the inputs; false where they cannot, and the op is to be written.
 bool foldKnown(Call &call);
@@ -147,6 +150,8 @@ public:
   Importer(const Model &model, const ImportOptions &options) : model_(model), options_(options) {}
 
   Imported run();
+  /// The dimensions alone.
+  std::vector<OpenDim> openDims();
 
   Value *find(const std::string &name);
   void bind(const std::string &name, Value value);
@@ -164,6 +169,12 @@ public:
   std::optional<bool> lessOrEqual(const Dim &a, const Dim &b);
   /// Has it be 0 or more where that takes one dimension to be so large, at most `most`.
   void needNonNegative(const Dim &dim, int64_t most = 1 << 20);
+  /// The same where it is 0 or more for small dimensions alone.
+  void needAtMost(const Dim &dim);
+  /// Is it this number for all sizes that are taken?
+  bool isEqual(const Dim &dim, int64_t number) const;
+  /// The same; has the dimension in it be of sizes for which it is, where there are some.
+  bool needEqual(const Dim &dim, int64_t number);
   /// Does a node of the file, or its result, use this name?
   bool isRead(const std::string &name);
   /// Is the text to be trained?
@@ -176,9 +187,10 @@ public:
   std::vector<Line> &lines() { return lines_; }
 
 private:
+  std::string begin();
   std::string signature();
   Value inputValue(const ValueInfo &input, std::string &typeText);
-  Dim openDim(const std::string &ours, const std::string &theirs);
+  Dim openDim(const std::string &ours, const ValueInfo &input, size_t axis);
   std::string dimName(const ValueInfo &input, size_t axis);
   void constants(const Graph &graph);
   void nodes(const std::vector<Node> &nodes, const std::vector<std::string> &wanted);
@@ -211,7 +223,7 @@ private:
   std::vector<Declared> declarations_;
   std::vector<std::string> problems_;
   std::map<std::string, std::string> dimNames_;                       // the file's to ours
-  std::vector<std::string> dims_;                                     // ours, in order
+  std::vector<std::string> dims_;                                     // ours, in order; out_.dims has more of them
   std::map<std::pair<const Constant *, bool>, std::string> declared_; // with: is it a statistic
   std::vector<std::pair<std::string, Value>> inputs_;                 // of forward
   std::map<std::string, int64_t> opsets_;

@@ -142,8 +142,12 @@ std::string padded(Call &call, const std::string &x, const std::vector<Dim> &sha
     for (int side = 0; side < 2; ++side) {
       Dim &amount = more[side][i];
       pads |= amount != Dim(0);
+      if (mode == "reflect" && amount != Dim(0)) // its elements have to be there
+        call.importer.needNonNegative(shape[i] - amount - Dim(1));
       if (amount == Dim(0) || call.importer.isNonNegative(amount))
         continue;
+      call.importer.needNonNegative(amount);
+      call.importer.needAtMost(amount);
       if (!call.importer.isNonNegative(Dim(0) - amount))
         refuse("it pads by " + dimText(amount) + ", which is not shown to be 0 or more: say so by a bound (--bound)");
       ends[side] = dimText(side == 0 ? Dim(0) - amount : shape[i] + amount);

@@ -39,7 +39,11 @@ public:
         continue;
       if (a[i].rows || b[i].rows)
         refuse("its condition depends on data, and a branch's result has as many rows as data decide");
-      if (a[i].dtype != b[i].dtype || a[i].shape != b[i].shape)
+      bool alike = a[i].dtype == b[i].dtype && a[i].shape == b[i].shape;
+      // Where sizes decide, it is for those with which it holds: a squeezed axis that has one element.
+      if (const Value &decides = call_.in(0); !alike && decides.zero)
+        importer_.needEqual(*decides.zero, 0);
+      if (!alike)
         refuse("its condition depends on data, and its branches give " + typeText(a[i].dtype, a[i].shape) + " and " +
                typeText(b[i].dtype, b[i].shape) + ": they would have to be of one shape");
       std::string comma = left.empty() ? "" : ", ";

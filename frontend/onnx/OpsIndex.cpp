@@ -156,6 +156,14 @@ static std::optional<Offset> offsetOf(Call &call, size_t input) {
 
 void keepOffset(Call &call) {
   const std::string &op = call.node.type;
+  if (op == "Equal" && call.node.domain.empty() && call.wants(0)) {
+    const Value &a = call.in(0), &b = call.in(1);
+    auto isSize = [](const Value &v) { return v.known && v.known->size() == 1 && v.known->front().isDim; };
+    Value &out = *call.importer.find(call.node.outputs[0]);
+    if (isSize(a) && isSize(b) && !out.known)
+      out.zero = std::make_shared<Dim>(a.known->front().dim - b.known->front().dim);
+    return;
+  }
   bool sum = op == "Add" || op == "Sub",
        same = op == "Cast" || op == "Unsqueeze" || op == "Squeeze" || op == "Reshape" || op == "Identity";
   if (!(sum || same) || !call.node.domain.empty() || !call.wants(0))

@@ -27,8 +27,9 @@ static void checkExample(const Dim &elements, const Dim &wanted) {
     if (std::optional<Dim> rest = elements.exactDiv(Dim::symbol(symbol)))
       if (std::optional<Dim> number = *rest == Dim(0) ? std::nullopt : wanted.exactDiv(*rest);
           number && number->constant())
-        refuse("its shape has as many elements as its input only where " + symbol + " is " + number->str() +
-               ": --dim " + symbol + "=" + number->str());
+        throw Refusal{"its shape has as many elements as its input only where " + symbol + " is " + number->str() +
+                          ": --dim " + symbol + "=" + number->str(),
+                      symbol, *number->constant()};
 }
 
 static void reshape(Call &call) {
@@ -110,14 +111,21 @@ static void squeeze(Call &call) {
   std::sort(axes.rbegin(), axes.rend());
   std::vector<Dim> shape = x.shape;
   for (int64_t axis : axes) {
-    if (shape[axis] != Dim(1))
+    if (!call.importer.needEqual(shape[axis], 1))
       refuse("axis " + std::to_string(axis) + " is not shown to have one element: it has " + dimText(shape[axis]));
     shape.erase(shape.begin() + axis);
   }
   reshapeTo(call, shape, [&] {
     std::string out = call.tensor(0);
     for (int64_t axis : axes)
-      out = "squeeze(" + out + ", " + std::to_string(axis) + ")";
+      if (x.shape[axis] == Dim(1)) {
+        out = "squeeze(" + out + ", " + std::to_string(axis) + ")";
+      } else { // one element by the sizes that are taken, which the language does not know
+        out += "[";
+        for (int64_t i = 0; i < axis; ++i)
+          out += ":, ";
+        out += "0]";
+      }
     return out;
   });
 }

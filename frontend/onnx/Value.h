@@ -57,6 +57,8 @@ struct Value {
   std::shared_ptr<const std::vector<Value>> items; ///< of a sequence of tensors, which is no tensor itself
   std::shared_ptr<const Rows> rows;                ///< null: all of it is there
   std::shared_ptr<const Offset> offset;            ///< null: of itself, where it is a single integer
+  /// Of a bool that sizes decide: it is true where this is 0.
+  std::shared_ptr<const Dim> zero;
   bool failed = false, trained = true;
   bool statistic = false; ///< of a batch norm in training: a state
   bool sized = false;     ///< `known` is worked out from a shape: what it is multiplied by is no weight

@@ -1,6 +1,7 @@
 // Files that lie, graphs that make no sense, and what is said of them; the table of docs/onnx.md; all problems at once.
 #include "frontend/onnx/ImportFile.h"
 #include "frontend/onnx/Model.h"
+#include "frontend/onnx/Sizes.h"
 #include "frontend/onnx/Value.h"
 #include "runtime/files/File.h"
 #include "runtime/support/Error.h"
@@ -283,6 +284,50 @@ TEST(OnnxGraph, WhatIsPickedHasToBeThere) {
   std::string file = model(nodes({node("LpPool", {"x"}, {"y"}, window)}) + input(value("x", 1, {1, 2, -1})) +
                            output(value("y", 1, {1, 2, -2})));
   EXPECT_SAYS(importModel(Model::parse(file, ""), {"Model", {}, {}}).text, "x: f32[1, 2, N1 >= 3]");
+}
+
+/// Sizes that a graph is right for are found: an axis of one element, elements that a mirror wants, pads that would be
+/// cuts, the exporter's example, multiples. What nobody has said is told.
+TEST(OnnxGraph, TheSizesThatItIsRightForAreTaken) {
+  auto textOf = [](const std::string &graph, std::map<std::string, std::string> *added = nullptr,
+                   ImportOptions options = {"Model", {}, {}}) {
+    std::string file = model(graph);
+    Model parsed = Model::parse(file, "");
+    std::map<std::string, std::string> own;
+    Imported imported = importFitting(parsed, options, added ? *added : own);
+    return imported.problems.empty() ? imported.text : imported.problems[0];
+  };
+  auto whole = [](std::vector<int64_t> numbers) {
+    return std::string(reinterpret_cast<const char *>(numbers.data()), numbers.size() * 8);
+  };
+  // A pool leaves one of two or three.
+  std::string pool = text(5, text(1, "kernel_shape") + number(8, 2) + number(20, 7)) +
+                     text(5, text(1, "strides") + number(8, 2) + number(20, 7));
+  std::string squeezed = nodes({node("MaxPool", {"x"}, {"p"}, pool), node("Squeeze", {"p", "axes"}, {"y"})}) +
+                         text(5, tensor("axes", 7, {1}, whole({2}))) + input(value("x", 1, {1, 4, -1})) +
+                         output(value("y", 1, {1, 4}));
+  EXPECT_SAYS(textOf(squeezed), "x: f32[1, 4, 2 <= N1 <= 3]");
+  EXPECT_SAYS(textOf(squeezed, nullptr, {"Model", {{"N1", 9}}, {}}), "at most 3 for the dimension N1");
+
+  auto padded = [&](const std::string &mode, const std::vector<int64_t> &amounts) {
+    std::string how = text(5, text(1, "mode") + text(4, mode) + number(20, 3));
+    return nodes({node("Pad", {"x", "pads"}, {"y"}, how)}) + text(5, tensor("pads", 7, {4}, whole(amounts))) +
+           input(value("x", 1, {2, -1})) + output(value("y", 1, {2, -1}));
+  };
+  EXPECT_SAYS(textOf(padded("reflect", {0, 5, 0, 2})), "x: f32[2, N1 >= 6]");
+  EXPECT_EQ(textOf(padded("constant", {0, 5, 0, 2})).find(">="), std::string::npos);
+
+  auto shaped = [&](const std::vector<int64_t> &shape) {
+    return nodes({node("Reshape", {"x", "s"}, {"y"})}) + text(5, tensor("s", 7, {2}, whole(shape))) +
+           input(value("x", 1, {-1, 3})) + output(value("y", 1, {-1, 4}));
+  };
+  std::map<std::string, std::string> added;
+  EXPECT_SAYS(textOf(shaped({-1, 12}), &added), "x: f32[4 * N1, 3]");
+  EXPECT_EQ(added, (std::map<std::string, std::string>{{"N1", "4*N1"}}));
+  EXPECT_SAYS(textOf(shaped({-1, 12}), nullptr, {"Model", {{"N1", 9}}, {}}), "x: f32[4 * N1, 3]");
+  added.clear();
+  EXPECT_SAYS(textOf(shaped({5, 6}), &added), "x: f32[10, 3]");
+  EXPECT_EQ(added, (std::map<std::string, std::string>{{"N1", "10"}}));
 }
 
 TEST(OnnxGraph, AFunctionThatCallsItselfEnds) {
