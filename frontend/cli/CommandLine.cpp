@@ -16,7 +16,8 @@ void rememberCommand(int argc, const char *const *argv) { words().assign(argv, a
 
 std::string shellQuoted(const std::string &word) {
   auto isPlain = [](unsigned char c) {
-    return std::isalnum(c) || c >= 0x80 || std::string_view("_-./=:,+@%").find(static_cast<char>(c)) != std::string::npos;
+    return std::isalnum(c) || c >= 0x80 ||
+           std::string_view("_-./=:,+@%").find(static_cast<char>(c)) != std::string::npos;
   };
   if (!word.empty() && std::all_of(word.begin(), word.end(), isPlain))
     return word;

@@ -3,6 +3,7 @@
 
 #include "frontend/huggingface/Chat.h"
 #include "frontend/huggingface/Family.h"
+#include "frontend/huggingface/Generation.h"
 #include "frontend/huggingface/Quantised.h"
 #include "frontend/huggingface/SentencePiece.h"
 #include "frontend/huggingface/Sentences.h"
@@ -273,6 +274,10 @@ Imported readFolder(const std::string &path, const std::string &architecture, bo
   result.gathered = quantised;
   result.notes.insert(result.notes.begin(), notes.begin(), notes.end());
   result.weights = choice.files[0].path;
+  if (std::string generation = inside(path, "generation_config.json"); isThere(generation))
+    inFile(generation, [&] { takeGeneration(readSettingsFile(generation), "'" + generation + "'", result); });
+  else // as files of before have it
+    takeGeneration(settings.config(), "'" + what + "'", result);
   if (sentences)
     addSentences(result, path, *sentences);
   if (std::string tokenizer = inside(path, "tokenizer.json"); isThere(tokenizer)) {

@@ -3,6 +3,8 @@
 #include "frontend/language/Limits.h"
 #include "frontend/language/ParserImpl.h"
 
+#include "llvm/ADT/STLExtras.h"
+
 namespace kiln::language {
 
 ExprPtr Parser::make(ExprKind kind, Range range) const {
@@ -213,6 +215,17 @@ ExprPtr Parser::power() {
   return joinBinary(make(ExprKind::Binary, {}), ExprKind::Binary, op, std::move(base), std::move(exponent));
 }
 
+static bool isDtype(const Expr &expr) {
+  static constexpr const char *names[] = {"f32", "f64", "bf16", "f16", "i8", "u8", "i32", "u32", "i64", "bool", "any"};
+  return expr.kind == ExprKind::Name && llvm::is_contained(names, expr.text);
+}
+
+/// floordiv(a, n), as programs write the dimension a // n.
+static bool isQuotient(const Expr &function, const Expr &call) {
+  return function.kind == ExprKind::Name && function.text == "floordiv" && call.arguments.size() == 2 &&
+         llvm::none_of(call.arguments, [](const Argument &one) { return one.star || !one.name.empty(); });
+}
+
 ExprPtr Parser::postfix() {
   const Token &first = peek();
   ExprPtr base = atom();
@@ -226,6 +239,13 @@ ExprPtr Parser::postfix() {
       if (!callArguments(call->arguments))
         return nullptr;
       call->range = since(first);
+      if (inType_ && isQuotient(*base, *call)) {
+        Token op{TokenKind::Symbol, base->range, "//"};
+        base = joinBinary(make(ExprKind::Binary, {}), ExprKind::Binary, op, std::move(call->arguments[0].value),
+                          std::move(call->arguments[1].value));
+        base->range = since(first);
+        continue;
+      }
       call->children.push_back(std::move(base));
       base = std::move(call);
     } else if (peek().symbol("[")) {
@@ -243,6 +263,10 @@ ExprPtr Parser::postfix() {
       if (!expectSymbol("]", "after the subscript"))
         return nullptr;
       index->range = since(first);
+      if (index->children.size() == 1 && isDtype(*index->children[0])) { // f32[], as programs write a number's type
+        base = std::move(index->children[0]);
+        continue;
+      }
       if (index->children.size() == 1) {
         diagnostics_.error(index->range, "the subscript is empty")
             .withHelp("the type of a single number is its dtype alone: f32");

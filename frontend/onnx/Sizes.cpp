@@ -111,8 +111,7 @@ bool Importer::needEqual(const Dim &dim, int64_t number) {
 
 bool isOfDim(const std::string &problem, const std::string &dim) {
   bool found = false;
-  eachName(problem.substr(problem.rfind(": ") + 1),
-           [&](const std::string &word, size_t) { found |= word == dim; });
+  eachName(problem.substr(problem.rfind(": ") + 1), [&](const std::string &word, size_t) { found |= word == dim; });
   return found;
 }
 
@@ -169,7 +168,8 @@ static bool setMultiple(ImportOptions &options, const std::string &dim, int64_t 
 
 /// Has `dim` be the multiple with which the problem is gone, or another dimension's. False where none is.
 static bool tryMultiples(const Model &model, ImportOptions &options, const std::string &dim, Imported &imported) {
-  static constexpr int64_t kPowers[] = {2, 4, 8, 16, 32, 64}, kOthers[] = {3, 6, 12, 24, 48, 96, 5, 10, 20, 7, 14, 28, 56, 112, 224};
+  static constexpr int64_t kPowers[] = {2, 4, 8, 16, 32, 64},
+                           kOthers[] = {3, 6, 12, 24, 48, 96, 5, 10, 20, 7, 14, 28, 56, 112, 224};
   constexpr size_t kLarge = 1500; // nodes: of what takes long to read, the likely ones alone
   std::vector<int64_t> multiples(std::begin(kPowers), std::end(kPowers));
   if (model.graph.nodes.size() < kLarge)

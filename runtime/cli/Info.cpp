@@ -20,17 +20,20 @@ static std::string bytesText(int64_t bytes) {
 }
 
 static std::string signature(const EntrySpec &entry) {
-  std::string inputs, outputs;
+  std::string inputs, outputs; // as a text has them
+  size_t results = 0;
   for (const ArgumentSpec &argument : entry.arguments) {
     if (argument.role == Role::Input)
       inputs += (inputs.empty() ? "" : ", ") + argument.name + ": " + argument.type.str();
     if (argument.result &&
-        (argument.role == Role::Output || argument.role == Role::Loss || argument.role == Role::Metric))
+        (argument.role == Role::Output || argument.role == Role::Loss || argument.role == Role::Metric)) {
+      ++results;
       outputs += (outputs.empty() ? "" : ", ") +
                  (argument.role == Role::Output ? "" : std::string(roleName(argument.role)) + " ") +
                  (argument.role == Role::Metric ? argument.name + " " : "") + argument.type.str();
+    }
   }
-  return entry.name + "(" + inputs + ") -> " + (outputs.empty() ? "()" : outputs);
+  return entry.name + "(" + inputs + ") -> " + (results == 1 ? outputs : "(" + outputs + ")");
 }
 
 namespace {

@@ -39,10 +39,11 @@ Categories::Categories(const TableFile &file, const Json &column, const std::vec
   }
   int64_t most = column.isArray() ? column.array().at(1).integer(1, INT32_MAX) : INT32_MAX;
   if (names_.size() >= static_cast<size_t>(most))
-    fail("data '%s': column %zu of %s has %zu different values%s, which with 0 for none are %zu numbers; the recipe has "
-         "%lld",
-         context.spec->name.c_str(), column_ + 1, file.what.c_str(), names_.size(),
-         given ? " in what the weights were trained on" : "", names_.size() + 1, static_cast<long long>(most));
+    fail(
+        "data '%s': column %zu of %s has %zu different values%s, which with 0 for none are %zu numbers; the recipe has "
+        "%lld",
+        context.spec->name.c_str(), column_ + 1, file.what.c_str(), names_.size(),
+        given ? " in what the weights were trained on" : "", names_.size() + 1, static_cast<long long>(most));
   for (size_t i = 0; i < names_.size(); ++i)
     numbers_.emplace(names_[i], static_cast<int32_t>(i + 1));
 }

@@ -15,9 +15,10 @@ CASES = [
      "num_attention_heads is 3"),
     ("gpt_neox", dict(rope_parameters=dict(ROTARY, rope_type="default", partial_rotary_factor=2.0)),
      "partial_rotary_factor does not give an even number of a head's entries|here rotary_width is 8, head_dim is 4"),
-    ("gpt_neox", dict(architectures=["GPTNeoXForSequenceClassification"]), "the architecture "
-     "\"GPTNeoXForSequenceClassification\" is not known; of the model_type \"gpt_neox\" there are: GPTNeoXModel, "
-     "GPTNeoXForCausalLM"),
+    ("gpt_neox", dict(architectures=["GPTNeoXForMultipleChoice"]), "the architecture "
+     "\"GPTNeoXForMultipleChoice\" is not known; of the model_type \"gpt_neox\" there are: GPTNeoXModel, "
+     "GPTNeoXForCausalLM, GPTNeoXForSequenceClassification, GPTNeoXForTokenClassification, GPTNeoXForQuestionAnswering "
+     "(--model NAME takes one of them)"),
     ("gpt_neo", dict(attention_types=[[["global", "sparse"], 1]]), "attention_types has a kind that is not known; those that "
      "are: global and local|here kind is \"sparse\""),
     ("gpt_neo", dict(attention_types=[[["global"], 1]]), "attention_types does not give a kind to each of num_layers"),
