@@ -154,12 +154,19 @@ static bool updatesInPlace(const Graph &graph, const Op &op) {
          graph.inputNumber(op.operands[0]) >= 0;
 }
 
+/// A row of many others: they are copied one by one. An element of its own would ask each of them whether it is there,
+/// by loads that are masked off.
+static bool joinsMany(const Graph &graph, const Op &op) {
+  return op.code == OpCode::Concat && op.operands.size() > 8 && graph.type(op.results[0]).rank() == 1 &&
+         llvm::is_contained(graph.outputs, op.results[0]);
+}
+
 bool buildLoops(KernelBuilder &builder) {
   const Graph &graph = builder.graph;
   llvm::DenseSet<const Op *> done;
   for (size_t i = 0; i < graph.ops.size(); ++i) {
     const Op &op = graph.ops[i];
-    if (!(isWhole(op.code) || updatesInPlace(graph, op)) || done.contains(&op))
+    if (!(isWhole(op.code) || updatesInPlace(graph, op) || joinsMany(graph, op)) || done.contains(&op))
       continue;
     SmallVector<const Op *> group{&op};
     if (isReduction(op)) {

@@ -207,6 +207,42 @@ void buildDynamicUpdate(KernelBuilder &builder, const Op &op) {
       });
 }
 
+//===-- concat ---------------------------------------------------------------------------------------------------===//
+
+/// Of rows, each copied in blocks.
+static void buildConcat(KernelBuilder &builder, const Op &op) {
+  const Graph &graph = builder.graph;
+  auto blocks = [&graph](Emitter &e, uint32_t part) {
+    return e.code.ceilDiv(e.extent(graph.type(part).dims[0]), e.code.integer(taskGrain));
+  };
+  addUnitPhase(
+      builder, 1,
+      [&op, blocks](Emitter &e) {
+        Value all = e.code.integer(0);
+        for (uint32_t part : op.operands)
+          all = e.code.add(all, blocks(e, part));
+        return all;
+      },
+      [&](Emitter &e, Value unit) {
+        Code &code = e.code;
+        Value first = code.integer(0), start = code.integer(0);
+        for (uint32_t part : op.operands) {
+          Value size = e.extent(graph.type(part).dims[0]), end = code.add(first, blocks(e, part));
+          Value here = code.both(code.compare(arith::CmpIPredicate::sge, unit, first),
+                                 code.compare(arith::CmpIPredicate::slt, unit, end));
+          code.ifThen(here, [&] {
+            Value begin = code.mul(code.sub(unit, first), code.integer(taskGrain));
+            Value last = code.min(code.add(begin, code.integer(taskGrain)), size);
+            vectorLoop(e, begin, last, 1, {}, [&](const Index &at, const Mask &mask, MutableArrayRef<Value>) {
+              e.store(op.results[0], builder.home(e, op.results[0]), e.add(at, start), e.value(part, at, mask), mask);
+            });
+          });
+          first = end;
+          start = code.add(start, size);
+        }
+      });
+}
+
 //===-- cumsum ---------------------------------------------------------------------------------------------------===//
 
 void buildCumSum(KernelBuilder &builder, const Op &op) {
@@ -262,6 +298,8 @@ bool buildSingle(KernelBuilder &builder, const Op &op) {
     return buildScatter(builder, op), true;
   case OpCode::DynamicUpdateSlice:
     return buildDynamicUpdate(builder, op), true;
+  case OpCode::Concat:
+    return buildConcat(builder, op), true;
   case OpCode::CumSum:
     return buildCumSum(builder, op), true;
   case OpCode::ReduceWindow:
