@@ -19,6 +19,8 @@ void ContractLowering::multiplyRowsFirst(Emitter &e, const Sizes &s, const Block
     packEdge(e, code.address(panel, inPanel, bytes), apart, code.sub(k1, k0));
   }
   code.loop(block.m0, block.m1, t.tileRows, [&](Value m) {
+    if (turnsSlivers)
+      turnSliver(e, block, m, k0, k1);
     if (!leftInPlace)
       unlessPrepacked(e, prepackedLeft, [&] { packSliver(e, block, m, k0, k1, left); });
     Value sliver = leftInPlace     ? plainPointer(e, c.left, block.batch, m, k0)
@@ -42,6 +44,9 @@ Ahead ContractLowering::nextSliver(Emitter &e, const Sizes &s, const Block &bloc
   Value more = code.compare(arith::CmpIPredicate::slt, k1, block.k1);
   Value nextRow = code.op<arith::SelectOp>(wraps, block.m0, next), nextK = code.op<arith::SelectOp>(wraps, k1, k0);
   Ahead ahead;
+  if (turnsSlivers)
+    return nextTurned(e, nextRow, nextK, panel, panels,
+                      code.op<arith::SelectOp>(wraps, more, code.constantInt(code.i1, 1)));
   if (byteSize(c.left.memory) * (pairs ? 2 : 1) == bytes) { // in memory as packed
     Value share = code.ceilDiv(rows, panels);
     Value count = code.op<arith::SelectOp>(wraps, code.op<arith::SelectOp>(more, share, none), share);
@@ -54,6 +59,25 @@ Ahead ContractLowering::nextSliver(Emitter &e, const Sizes &s, const Block &bloc
   Value any = code.op<arith::SelectOp>(wraps, more, code.constantInt(code.i1, 1));
   Ahead there = fetchPacked(e, sharedRows(e, s, nextRow, nextK, end), t.tileRows * t.lanes * bytes, panel, panels, any);
   return prepackedOr(e, there, ahead);
+}
+
+/// Of a filter that is turned, whose rows of some neighbours are a stretch of each channel: where a line of K is of two
+/// channels, the lines of one with each second panel. (These are a little more channels than are turned meanwhile.)
+Ahead ContractLowering::nextTurned(Emitter &e, Value row, Value k, Value panel, Value panels, Value any) const {
+  Code &code = e.code;
+  const Contraction::Turned &turned = *c.turned;
+  auto taken = static_cast<int64_t>(turned.taken.size());
+  if (turned.rows != Extent(turned.taps) || ceilDivide(t.lanes, taken) != 2)
+    return {};
+  Value two = code.integer(2), depth = e.extent(turned.depth), size = code.integer(bytes);
+  int64_t lines = t.tileRows * turned.taps * bytes / 64 + 1;
+  Value count = code.ceilDiv(code.integer(lines), code.max(code.div(panels, two), code.integer(1)));
+  Value channel = code.add(code.div(k, code.integer(taken)), code.rem(panel, two));
+  Value place = code.add(code.mul(row, e.extent(turned.rows)), code.mul(channel, depth));
+  Value first = code.mul(code.mul(code.div(panel, two), count), code.integer(64));
+  Value from = code.address(e.input(static_cast<size_t>(turned.input)), code.add(code.mul(place, size), first), 1);
+  return {from, code.integer(64), code.op<arith::SelectOp>(any, count, code.integer(0)),
+          code.mul(code.mul(depth, two), size)};
 }
 
 /// The sliver of the right operand after the one at n: after the last of them, the first one of the next K block; after

@@ -48,10 +48,8 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
   if (traits.shortSums)
     chooseRegisters();
   auto area = [&](int64_t elements) { return builder.reserveWorkerScratch(elements * bytes); };
-  if (c.turned) {
-    builder.note("filter turned");
-    turnedArea = builder.reserveScratch(bounds.m * bounds.k * bytes);
-  }
+  if (c.turned)
+    reserveTurned(bounds);
   if (t.method != Method::Tile) {
     rightStride = roundUp(t.nc, t.lanes);
     sumsArea = area(bounds.m * rightStride);
@@ -84,6 +82,19 @@ ContractLowering::ContractLowering(KernelBuilder &builder, const Contraction &co
   if (t.chunks > 1)
     partialArea = builder.reserveScratch(t.chunks * bounds.batch * bounds.m * roundUp(bounds.n, t.lanes) * bytes);
   choosePrepacked(bounds);
+}
+
+/// Room for the turned filter: where each row is packed once, for that of its parts which is; else for all of it.
+void ContractLowering::reserveTurned(const ContractExtents &bounds) {
+  turnsSlivers = t.rowsFirst && lines && bounds.batch == 1;
+  builder.note(turnsSlivers ? "filter turned in slivers" : "filter turned");
+  if (!turnsSlivers) {
+    turnedArea = builder.reserveScratch(bounds.m * bounds.k * bytes);
+    return;
+  }
+  auto taken = static_cast<int64_t>(c.turned->taken.size());
+  turnedStride = spreadStride(t.kc + 2 * taken + t.lanes, bytes);
+  turnedArea = builder.reserveWorkerScratch(t.tileRows * turnedStride * bytes);
 }
 
 /// Whether the kernel is the product alone, of whole tiles, and its result lies as they do.
@@ -178,7 +189,7 @@ void ContractLowering::build() {
     if (shared || prepacked)
       add(!shared, body, tasks);
   };
-  if (c.turned)
+  if (c.turned && !turnsSlivers)
     phase(&ContractLowering::turnTask,
           [](Code &code, const Sizes &s) { return code.ceilDiv(s.m, code.integer(turnedRows)); });
   if (t.method != Method::Tile)

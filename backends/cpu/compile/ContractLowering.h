@@ -82,11 +82,13 @@ private:
   bool inResult = false;                              // tiles are summed where the result lies
   bool inRegisters = false;                           // what follows a tile's sums is done before they are stored
   bool leftInPlace = false;                           // and rows of the left operand are read as they lie
+  bool turnsSlivers = false;                          // a filter is turned where a sliver of it is packed
   bool inParts = false;                               // slivers of the right operand are packed tile by tile
   bool prepackedRight = false, prepackedLeft = false; // the run side may have it packed (ContractPrepack.cpp)
   Shape columns;                                      // of the product: the result's, or places of the image
   int64_t imageStride = 0;                            // between planes of a worker's copy of the image
   int64_t edgeStride = 0;                             // between the edge's columns
+  int64_t turnedStride = 0;                           // between a sliver's turned rows
   /// Areas of a launch's scratch: operands packed for all tasks, the sums of parts of K, a turned filter.
   int64_t sharedArea = 0, sharedLeftArea = 0, partialArea = 0, turnedArea = 0;
   /// Of a worker's: packed operands, a block's sums, rows that are about to be turned, the edge's columns; the copy of
@@ -146,6 +148,10 @@ private:
   /// Rows of a turned filter that a task makes: neighbours, which lie in the same lines of memory.
   static constexpr int64_t turnedRows = 16;
   void turnTask(Emitter &e, Value task) const;
+  void turnRowsOf(Emitter &e, Value first, Value last, Value channel0, Value channel1, int64_t ahead, Value to,
+                  Value apart) const;
+  void turnSliver(Emitter &e, const Block &block, Value m, Value k0, Value k1) const;
+  std::pair<Value, Value> rowsToPack(Emitter &e, const Block &block, Value m, Value k0) const;
   void turnVector(Emitter &e, llvm::ArrayRef<int64_t> taken, Value from, Value to) const;
 
   // ContractPrepack.cpp
@@ -167,6 +173,7 @@ private:
 
   // ContractLowering.cpp
   void reserveImage(const ContractExtents &bounds);
+  void reserveTurned(const ContractExtents &bounds);
   int64_t depthOfShare() const;
   void shareTask(Emitter &e, Value task) const;
   Block allRows(Emitter &e, const Sizes &s) const;
@@ -195,6 +202,7 @@ private:
   Ahead fetchPanel(Emitter &e, const Sizes &s, const Block &block, Value m, const Panel &next) const;
   Value placeOfPanel(Emitter &e, const Block &block, Value n, Value k0) const;
   void packPart(Emitter &e, const Block &block, Value m, const Panel &next) const;
+  Ahead nextTurned(Emitter &e, Value row, Value k, Value panel, Value panels, Value any) const;
   Ahead nextSliver(Emitter &e, const Sizes &s, const Block &block, Value m, Value n, Value k0, Value k1) const;
   std::pair<Value, Value> panelOf(Emitter &e, const Sizes &s, const Block &block, Value n, Value k0, Value k1) const;
   std::pair<Value, Value> packedPanel(Emitter &e, const Sizes &s, const Block &block, Value n, Value k0,

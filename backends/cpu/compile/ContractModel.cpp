@@ -321,8 +321,7 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
   Blocking t;
   chooseTile(t, machine, e, traits.bytes);
 
-  int64_t kBlock = level2 / 10 / (t.tileColumns() * traits.bytes) / t.lanes * t.lanes;
-  kBlock = std::max(kBlock, t.lanes);
+  int64_t kBlock = std::max(t.lanes, level2 / 10 / (t.tileColumns() * traits.bytes) / t.lanes * t.lanes);
   // A single block up to half again as long saves the second pass over the accumulators.
   int64_t blocks = e.k <= kBlock * 3 / 2 ? 1 : ceilDivide(e.k, kBlock);
   auto depth = [&](int64_t k) { return traits.lines ? roundUp(k, t.lanes) : spreadDepth(k, t.lanes); };

@@ -203,8 +203,17 @@ void ContractLowering::packLeftByCall(Emitter &e, const Block &block, Value m, V
   // those that a power of two lies between share a cache set.
   Packing packing = !lines ? Packing::Copy : t.rowsFirst ? Packing::Line : Packing::Across;
   PackShape shape{packed, t.lanes, packing, c.left.memory};
-  callPack(code, shape, plainPointer(e, c.left, block.batch, m, k0), apartOf(e, c.left), rows,
-           code.sub(elementOfK(e, k1), elementOfK(e, k0)), to, stride);
+  auto [from, apart] = rowsToPack(e, block, m, k0);
+  callPack(code, shape, from, apart, rows, code.sub(elementOfK(e, k1), elementOfK(e, k0)), to, stride);
+}
+
+/// Where rows from m on lie at k0 that are packed by call, and the bytes between two.
+std::pair<Value, Value> ContractLowering::rowsToPack(Emitter &e, const Block &block, Value m, Value k0) const {
+  Code &code = e.code;
+  if (!turnsSlivers)
+    return {plainPointer(e, c.left, block.batch, m, k0), apartOf(e, c.left)};
+  Value within = code.rem(k0, code.integer(static_cast<int64_t>(c.turned->taken.size())));
+  return {code.address(e.workerScratch(turnedArea), within, bytes), code.integer(turnedStride * bytes)};
 }
 
 void ContractLowering::packLeftAlongM(Emitter &e, const Block &block, Value m, Value height, Value k0, Value k1,
@@ -240,25 +249,44 @@ void ContractLowering::packLeftAlongK(Emitter &e, const Block &block, Value m, V
 /// Some rows of the turned filter.
 void ContractLowering::turnTask(Emitter &e, Value task) const {
   Code &code = e.code;
-  const Contraction::Turned &turned = *c.turned;
-  Value first = code.mul(task, code.integer(turnedRows)), depth = e.extent(turned.depth), rows = e.extent(turned.rows);
+  Value first = code.mul(task, code.integer(turnedRows));
   Value last = code.min(code.add(first, code.integer(turnedRows)), e.elements(c.m));
+  Value length = code.mul(e.extent(c.k[0]), code.integer(static_cast<int64_t>(c.turned->taken.size())));
+  turnRowsOf(e, first, last, code.integer(0), e.extent(c.k[0]), turnedRows,
+             code.address(e.scratch(turnedArea), code.mul(first, length), bytes), length);
+}
+
+/// Of the sliver at m what a K block has, from the beginning of a channel on.
+void ContractLowering::turnSliver(Emitter &e, const Block &block, Value m, Value k0, Value k1) const {
+  Code &code = e.code;
+  Value taken = code.integer(static_cast<int64_t>(c.turned->taken.size()));
+  turnRowsOf(e, m, code.min(code.add(m, code.integer(t.tileRows)), block.m1), code.div(k0, taken),
+             code.ceilDiv(k1, taken), t.tileRows, e.workerScratch(turnedArea), code.integer(turnedStride));
+}
+
+/// Rows first to last of the turned filter, some channels of them, `apart` elements from each other; `ahead` rows are
+/// fetched.
+void ContractLowering::turnRowsOf(Emitter &e, Value first, Value last, Value channel0, Value channel1, int64_t ahead,
+                                  Value to, Value apart) const {
+  Code &code = e.code;
+  const Contraction::Turned &turned = *c.turned;
+  Value depth = e.extent(turned.depth), rows = e.extent(turned.rows);
+  Value filter = e.input(static_cast<size_t>(turned.input));
   auto count = static_cast<int64_t>(turned.taken.size());
-  Value taken = code.integer(count), length = code.mul(e.extent(c.k[0]), taken);
-  code.loop(code.integer(0), e.extent(c.k[0]), 1, [&](Value channel) {
+  Value taken = code.integer(count);
+  code.loop(channel0, channel1, 1, [&](Value channel) {
     if (turned.rows == Extent(turned.taps)) { // rows are neighbours, channels far apart: fetched some channels ahead
       Value there = code.add(code.mul(first, rows), code.mul(code.add(channel, code.integer(8)), depth));
-      Value ahead = code.address(e.input(static_cast<size_t>(turned.input)), there, bytes);
-      for (int64_t byte = 0; byte < turnedRows * turned.taps * bytes; byte += 64)
-        code.here<LLVM::Prefetch>(code.address(ahead, code.integer(byte), 1), 0u, 3u, 1u);
+      Value from = code.address(filter, there, bytes);
+      for (int64_t byte = 0; byte < ahead * turned.taps * bytes; byte += 64)
+        code.here<LLVM::Prefetch>(code.address(from, code.integer(byte), 1), 0u, 3u, 1u);
     }
     code.loop(first, last, 1, [&](Value m) {
-      Value from = code.address(e.input(static_cast<size_t>(turned.input)),
-                                code.add(code.mul(m, rows), code.mul(channel, depth)), bytes);
-      Value to = code.address(e.scratch(turnedArea), code.add(code.mul(m, length), code.mul(channel, taken)), bytes);
+      Value from = code.address(filter, code.add(code.mul(m, rows), code.mul(channel, depth)), bytes);
+      Value place = code.add(code.mul(code.sub(m, first), apart), code.mul(code.sub(channel, channel0), taken));
       for (int64_t done = 0; done < count; done += t.lanes)
         turnVector(e, ArrayRef(turned.taken).slice(done, std::min(t.lanes, count - done)), from,
-                   code.address(to, code.integer(done), bytes));
+                   code.address(to, code.add(place, code.integer(done)), bytes));
     });
   });
 }

@@ -248,7 +248,7 @@ TEST_P(OnTargets, TurnedFilters) {
   RunOptions options;
   options.cpu = GetParam();
   for (Ints e : {Ints{3, 6, 12, 4, 3, 1}, Ints{2, 33, 4, 40, 3, 1}, Ints{4, 20, 2, 37, 5, 1}, Ints{2, 16, 7, 24, 3, 2},
-                 Ints{1, 18, 9, 25, 1, 1}, Ints{3, 10, 4, 14, 7, 1}})
+                 Ints{1, 18, 9, 25, 1, 1}, Ints{3, 10, 4, 14, 7, 1}, Ints{8, 200, 2, 61, 3, 1}})
     for (bool swapped : {true, false})
       for (bool reversed : {true, false}) {
         int64_t n = e[0], outputs = e[1], size = e[2], channels = e[3], taps = e[4], stride = e[5];
