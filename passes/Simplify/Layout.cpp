@@ -74,14 +74,17 @@ LogicalResult simplifyBroadcast(BroadcastOp op, PatternRewriter &rewriter) {
       axes.push_back(op.getAxes()[axis]);
     return rewriter.replaceOp(op, e.broadcastTo(inner.getOperand(), axes, to)), success();
   }
-  // Axes of extent 1 carry nothing: dropping them makes one form of `keepdim` and its absence.
-  if (withoutUnits(from).size() != from.size()) {
-    SmallVector<int64_t> axes;
-    for (auto [axis, dim] : llvm::enumerate(from))
-      if (dim != Dim(1))
-        axes.push_back(op.getAxes()[axis]);
-    return rewriter.replaceOp(op, e.broadcastTo(e.reshapeTo(op.getOperand(), withoutUnits(from)), axes, to)), success();
-  }
+  // Axes of extent 1 that are repeated carry nothing: dropping them makes one form of `keepdim` and its absence. Those
+  // that are not (a batch of one) stay, since rows are told by them.
+  SmallVector<int64_t> axes;
+  SmallVector<Dim> kept;
+  for (auto [axis, dim] : llvm::enumerate(from))
+    if (dim != Dim(1) || to[op.getAxes()[axis]] == Dim(1)) {
+      axes.push_back(op.getAxes()[axis]);
+      kept.push_back(dim);
+    }
+  if (kept.size() != from.size())
+    return rewriter.replaceOp(op, e.broadcastTo(e.reshapeTo(op.getOperand(), kept), axes, to)), success();
   // One that only adds axes of extent 1 moves nothing.
   if (withoutUnits(from) == withoutUnits(to))
     return rewriter.replaceOp(op, e.reshapeTo(op.getOperand(), to)), success();

@@ -267,3 +267,23 @@ func.func @root(%x: tensor<6xf32>) -> tensor<6xf32> {
   %0 = kiln.pow %x, %h : tensor<6xf32>
   return %0 : tensor<6xf32>
 }
+
+// -----
+
+// Axes of extent 1 that are repeated are dropped: `keepdim` and its absence are one form. A batch of one stays what it
+// is, so that rows of both read each other.
+// CHECK-LABEL: @units
+// CHECK: %[[S:.*]] = kiln.reduce sum %arg0
+// CHECK-NOT: kiln.reshape
+// CHECK: kiln.broadcast %[[S]], [0, 1] : tensor<1x6xf32> -> tensor<1x6x4xf32>
+// CHECK-NOT: kiln.reshape
+// CHECK: return
+func.func @units(%x: tensor<1x6x4xf32>) -> (tensor<1x6x4xf32>, tensor<1x6x4xf32>) {
+  %0 = kiln.reduce sum %x, [2] : tensor<1x6x4xf32> -> tensor<1x6xf32>
+  %1 = kiln.reshape %0 : tensor<1x6xf32> -> tensor<1x6x1xf32>
+  %2 = kiln.broadcast %1, [0, 1, 2] : tensor<1x6x1xf32> -> tensor<1x6x4xf32>
+  %3 = kiln.broadcast %0, [0, 1] : tensor<1x6xf32> -> tensor<1x6x4xf32>
+  %4 = kiln.sub %x, %2 : tensor<1x6x4xf32>
+  %5 = kiln.mul %4, %3 : tensor<1x6x4xf32>
+  return %4, %5 : tensor<1x6x4xf32>, tensor<1x6x4xf32>
+}
