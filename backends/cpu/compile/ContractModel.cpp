@@ -209,7 +209,8 @@ static void takeAlongK(Blocking &t, const ContractExtents &e, const ContractTrai
   int64_t fits = level2 * 4 / 5 / (rows * traits.bytes) / t.lanes * t.lanes;
   if (!traits.lines && fits / t.lanes % 2 == 0) // ContractModel.h, spreadDepth
     fits -= t.lanes;
-  if (staysNear(e, traits) || fits * 2 < t.kc || length < t.kc || 4 * parts * e.batch * e.m > e.k)
+  bool asked = t.right == RightMode::Shared && t.chunks == 1 && (!traits.image.planes || traits.rightPlainAlongN);
+  if (!asked || staysNear(e, traits) || fits * 2 < t.kc || length < t.kc || 4 * parts * e.batch * e.m > e.k)
     return;
   t.chunks = parts;
   t.right = RightMode::Sliver;
@@ -367,8 +368,7 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
     t.kc = depth(std::min(kBlock, ceilDivide(e.k, t.chunks)));
     t.right = RightMode::Task;
   }
-  if (t.right == RightMode::Shared && !image && t.chunks == 1)
-    takeAlongK(t, e, traits, level2);
+  takeAlongK(t, e, traits, level2);
   // The last few columns, where they are that few: with all rows and no part of K.
   int64_t rest = e.n % t.lanes;
   if (traits.lines && traits.fixedColumns && t.chunks == 1 && e.m >= t.tileRows && rest <= t.lanes / 4)
