@@ -69,7 +69,8 @@ void takeGeneration(const Json &generation, const std::string &what, Imported &i
   draw += greedy.size();
   const Json *samples = generation.find("do_sample");
   bool isDrawn = samples && samples->kind() == Json::Kind::Bool && samples->boolean();
-  std::optional<double> beams = unusual(generation, "num_beams", 1), penalty = unusual(generation, "repetition_penalty", 1);
+  std::optional<double> beams = unusual(generation, "num_beams", 1),
+                        penalty = unusual(generation, "repetition_penalty", 1);
   if (beams && *beams != std::floor(*beams))
     fail("%s: 'num_beams' is %s; a whole number is expected", what.c_str(), kilnNumber(*beams).c_str());
   size_t model = text.find(header);
@@ -78,7 +79,8 @@ void takeGeneration(const Json &generation, const std::string &what, Imported &i
                              drawOptions(generation));
   } else if (beams && *beams > 1 && *beams <= kMostBeams && model != std::string::npos) {
     std::optional<double> length = unusual(generation, "length_penalty", 1);
-    text.replace(draw - 7, 7, "beam(width=" + plainNumber(*beams) + ", length_penalty=" + kilnNumber(length.value_or(1)) + ", ");
+    text.replace(draw - 7, 7,
+                 "beam(width=" + plainNumber(*beams) + ", length_penalty=" + kilnNumber(length.value_or(1)) + ", ");
     text.replace(model + header.size() - 1, 1, plainNumber(*beams));
   } else if (penalty && *penalty > 0) {
     text.insert(draw, "repetition_penalty=" + kilnNumber(*penalty) + ", ");

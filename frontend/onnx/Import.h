@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@ struct ImportOptions {
   std::string weights = {}; ///< with `train`: the file of the weights, as the recipe calls it
   bool flat = false;        ///< repeated statements stay as they are, and become no modules
   std::map<std::string, int64_t> least = {}; ///< lower bounds of dimensions: `f32[T >= 3]`
+  std::set<std::string> implied = {};        ///< of `bounds` those that are the graph's own: nobody has said them
 };
 
 /// A dimension that the file leaves open.

@@ -60,6 +60,8 @@ static Imported importBounded(const Model &model, const ImportOptions &given) {
       auto [bound, isNew] = options.bounds.try_emplace(dim, implied.most);
       bool isHigher = implied.least > known, isLower = implied.most > 0 && (isNew || bound->second > implied.most);
       known = std::max(known, implied.least);
+      if (isNew && implied.most > 0)
+        options.implied.insert(dim);
       if (implied.most > 0)
         bound->second = std::min(bound->second, implied.most);
       else if (isNew)

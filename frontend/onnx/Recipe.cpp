@@ -99,7 +99,12 @@ std::vector<int64_t> Importer::sizesOf(const std::vector<Dim> &shape) const {
     for (size_t axis = 0; axis < input.shape.size(); ++axis)
       for (const std::string &symbol : input.shape[axis].symbols()) {
         auto bound = options_.bounds.find(symbol);
-        values.emplace(symbol, bound != options_.bounds.end() ? bound->second : axis == 0 ? 8 : 16);
+        auto least = options_.least.find(symbol);
+        int64_t size = axis == 0 ? 8 : 16;
+        size = std::max(size, least == options_.least.end() ? 1 : least->second);
+        if (bound != options_.bounds.end())
+          size = options_.implied.contains(symbol) ? std::min(size, bound->second) : bound->second;
+        values.emplace(symbol, size);
       }
   std::vector<int64_t> out;
   for (const Dim &dim : shape)
