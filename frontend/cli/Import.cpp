@@ -83,8 +83,8 @@ std::string assumed(const onnx::ImportedFile &imported, bool bounds) {
     add((its ? its->where : dim) + " = " + size);
   }
   for (const onnx::OpenDim &dim : imported.dims)
-    if (bounds && isOpen(imported, dim))
-      add(dim.name + " <= " + std::to_string(dim.likely) +
+    if (bounds && (isOpen(imported, dim) || imported.added.contains(dim.name))) // a multiple's bound counts multiples
+      add(dim.name + " <= " + std::to_string(boundOf(imported, dim)) +
           (imported.added.contains(dim.name) ? "" : " (" + dim.where + ")"));
   return out;
 }

@@ -159,13 +159,6 @@ static std::string dimOfProblem(const Imported &imported, const ImportOptions &o
   return "";
 }
 
-/// With a bound that counts multiples, where it counted elements: false where there is none that is so low.
-static bool setMultiple(ImportOptions &options, const std::string &dim, int64_t times) {
-  options.dims[dim] = std::to_string(times) + "*" + dim;
-  auto bound = options.bounds.find(dim);
-  return bound == options.bounds.end() || (bound->second /= times) >= 1;
-}
-
 /// Has `dim` be the multiple with which the problem is gone, or another dimension's. False where none is.
 static bool tryMultiples(const Model &model, ImportOptions &options, const std::string &dim, Imported &imported) {
   static constexpr int64_t kPowers[] = {2, 4, 8, 16, 32, 64},
@@ -176,8 +169,7 @@ static bool tryMultiples(const Model &model, ImportOptions &options, const std::
     multiples.insert(multiples.end(), std::begin(kOthers), std::end(kOthers));
   for (int64_t times : multiples) {
     ImportOptions wanted = options;
-    if (!setMultiple(wanted, dim, times))
-      continue;
+    wanted.dims[dim] = std::to_string(times) + "*" + dim; // bounds count multiples, as where --dim says so
     Imported tried = importModel(model, wanted);
     std::string next;
     for (const std::string &problem : tried.problems)

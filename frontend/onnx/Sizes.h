@@ -24,7 +24,7 @@ bool isOfDim(const std::string &problem, const std::string &dim);
 std::vector<std::string> settleNames(const Model &model, ImportOptions &options);
 
 /// Imports. Where the graph is right for some sizes alone, it is for these: what was added to options.dims is told in
-/// `added`, and bounds of these dimensions count as what they stand for then.
+/// `added`.
 Imported importFitting(const Model &model, ImportOptions &options, std::map<std::string, std::string> &added);
 
 } // namespace kiln::onnx
