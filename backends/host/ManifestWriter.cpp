@@ -285,6 +285,8 @@ std::string writeManifest(const ManifestSource &source) {
   }
   if (mlir::Attribute audio = module->getAttr("kiln.audio"))
     result["audio"] = toJson(audio);
+  if (mlir::Attribute picture = module->getAttr("kiln.picture"))
+    result["picture"] = toJson(picture);
   if (mlir::Attribute stages = module->getAttr("kiln.stages"))
     result["stages"] = toJson(stages);
   result["backends"] = json::array();

@@ -433,44 +433,6 @@ absl::Status Compilation::describeBackends(ImageParts &parts, LinkJob &job, cons
   return absl::OkStatus();
 }
 
-/// The data of all recipes.
-static std::vector<SourceSpec> sourcesOf(const Manifest &manifest) {
-  std::vector<SourceSpec> sources = manifest.data;
-  for (const StageSpec &stage : manifest.stages)
-    sources.insert(sources.end(), stage.data.begin(), stage.data.end());
-  return sources;
-}
-
-/// Does the program have a use for a tokenizer.json? Where its recipe names one, or where nothing else says which words
-/// the numbers are that it takes.
-static bool readsTokenizers(const Manifest &manifest) {
-  bool ownWords = false;
-  for (const SourceSpec &source : sourcesOf(manifest)) {
-    for (const Json &value : source.options.object())
-      if (value.isString() && llvm::StringRef(value.string()).ends_with(".json"))
-        return true;
-    ownWords |= source.options.find("tokens") || source.options.find("source_words");
-  }
-  return !ownWords && llvm::any_of(manifest.entries, [](const EntrySpec &entry) {
-    return llvm::any_of(entry.arguments, [](const ArgumentSpec &argument) {
-      return argument.role == Role::Input && argument.name.find('.') == std::string::npos &&
-             !argument.type.shape.empty() && (argument.type.dtype == KILN_I32 || argument.type.dtype == KILN_I64);
-    });
-  });
-}
-
-/// Names the readers of the recipe's data, each once, and what else of the runtime a program has only where it is asked
-/// for.
-static void chooseReaders(const Manifest &manifest, ImageParts &parts) {
-  for (const SourceSpec &source : sourcesOf(manifest))
-    if (source.reader != "safetensors" && !llvm::is_contained(parts.readers, source.reader)) // which all programs read
-      parts.readers.push_back(source.reader);
-  parts.tokenizers = readsTokenizers(manifest);
-  parts.recordings = manifest.samplingRate > 0;
-  parts.shards = manifest.mostShards() > 0;
-  parts.chats = manifest.generate.isObject() && manifest.generate.find("chat");
-}
-
 /// The bytes of the weights that go into the program; `file` and `header` hold what of them is nowhere else.
 absl::Status Compilation::findWeights(LinkJob &job, std::unique_ptr<llvm::MemoryBuffer> &file, std::string &header) {
   auto add = [&](const void *data, size_t size) {
@@ -511,7 +473,7 @@ absl::Status Compilation::linkWith(LinkJob job, const std::string &output) {
     parts.constants = llvm::StringRef(reinterpret_cast<const char *>(program.constants), program.constant_bytes);
     parts.weightBytes = job.weightBytes;
     parts.triple = options_.triple;
-    chooseReaders(Manifest::parse(program_->manifest()), parts);
+    chooseParts(Manifest::parse(program_->manifest()), parts);
     parts.tokenizer = options_.tokenizer;
     parts.tokenizers |= !options_.tokenizer.empty();
     job.target = linkTargetOf(options_.triple);

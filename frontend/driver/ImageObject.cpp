@@ -3,6 +3,7 @@
 #include "frontend/driver/ImageObject.h"
 
 #include "runtime/program/Image.h"
+#include "runtime/program/Manifest.h"
 
 #include "absl/strings/str_cat.h"
 #include "llvm/IR/Constants.h"
@@ -71,8 +72,10 @@ public:
     if (parts.chats)
       exported("kiln_chats", external("kiln_chat_command")); // the linker takes it by this alone
     exported("kiln_tokenizers", parts.tokenizers ? external("kiln_tokenizer_reader") : none);
-    if (llvm::is_contained(parts.readers, "csv") || llvm::is_contained(parts.readers, "images"))
+    if (parts.rows)
       exported("kiln_rows", external("kiln_data_rows")); // and this
+    if (parts.pictures)
+      exported("kiln_pictures", external("kiln_picture_rows")); // and this
     if (parts.recordings)
       exported("kiln_hears", external("kiln_hear_command")); // and this
     if (parts.shards)
@@ -151,6 +154,47 @@ absl::StatusOr<llvm::SmallVector<char, 0>> imageObject(const ImageParts &parts) 
     return absl::InternalError(absl::StrCat("the target ", parts.triple, " cannot write object files"));
   passes.run(module);
   return object;
+}
+
+//===-- What a program has ----------------------------------------------------------------------------------------===//
+
+/// The data of all recipes.
+static std::vector<SourceSpec> sourcesOf(const Manifest &manifest) {
+  std::vector<SourceSpec> sources = manifest.data;
+  for (const StageSpec &stage : manifest.stages)
+    sources.insert(sources.end(), stage.data.begin(), stage.data.end());
+  return sources;
+}
+
+/// Does the program have a use for a tokenizer.json? Where its recipe names one, or where nothing else says which words
+/// the numbers are that it takes.
+static bool readsTokenizers(const Manifest &manifest) {
+  bool ownWords = false;
+  for (const SourceSpec &source : sourcesOf(manifest)) {
+    for (const Json &value : source.options.object())
+      if (value.isString() && llvm::StringRef(value.string()).ends_with(".json"))
+        return true;
+    ownWords |= source.options.find("tokens") || source.options.find("source_words");
+  }
+  return !ownWords && llvm::any_of(manifest.entries, [](const EntrySpec &entry) {
+    return llvm::any_of(entry.arguments, [](const ArgumentSpec &argument) {
+      return argument.role == Role::Input && argument.name.find('.') == std::string::npos &&
+             !argument.type.shape.empty() && (argument.type.dtype == KILN_I32 || argument.type.dtype == KILN_I64);
+    });
+  });
+}
+
+void chooseParts(const Manifest &manifest, ImageParts &parts) {
+  for (const SourceSpec &source : sourcesOf(manifest))
+    if (source.reader != "safetensors" && !llvm::is_contained(parts.readers, source.reader)) // which all programs read
+      parts.readers.push_back(source.reader);
+  parts.tokenizers = readsTokenizers(manifest);
+  parts.recordings = manifest.samplingRate > 0;
+  parts.rows = llvm::any_of(parts.readers,
+                            [](llvm::StringRef one) { return one == "csv" || one == "images" || one == "folder"; });
+  parts.pictures = manifest.picture.isObject() || llvm::is_contained(parts.readers, "folder");
+  parts.shards = manifest.mostShards() > 0;
+  parts.chats = manifest.generate.isObject() && manifest.generate.find("chat");
 }
 
 } // namespace kiln

@@ -20,6 +20,8 @@ struct ImageBackend {
   std::string artifactSymbol;             ///< what linked objects define, where there are no bytes
 };
 
+struct Manifest;
+
 struct ImageParts {
   llvm::StringRef manifest;
   llvm::StringRef constants; ///< aligned to 64 in the program
@@ -29,10 +31,16 @@ struct ImageParts {
   std::vector<std::string> readers; ///< of data, by their names in the recipe (runtime/data/Source.h)
   bool tokenizers = false;          ///< reads tokenizer.json
   bool recordings = false;          ///< reads .wav files
+  bool rows = false;                ///< runs on rows of data
+  bool pictures = false;            ///< and on pictures
   bool shards = false;              ///< batches are cut
   bool chats = false;               ///< has the turns of a conversation
   std::string triple;
 };
+
+/// Names the readers of the recipe's data, each once, and what else of the runtime a program has only where it is asked
+/// for.
+void chooseParts(const Manifest &manifest, ImageParts &parts);
 
 /// An object that defines `kiln_image` (runtime/program/Image.h), and which readers it links, for the triple.
 absl::StatusOr<llvm::SmallVector<char, 0>> imageObject(const ImageParts &parts);

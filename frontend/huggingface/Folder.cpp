@@ -4,6 +4,7 @@
 #include "frontend/huggingface/Chat.h"
 #include "frontend/huggingface/Family.h"
 #include "frontend/huggingface/Generation.h"
+#include "frontend/huggingface/Pictures.h"
 #include "frontend/huggingface/Quantised.h"
 #include "frontend/huggingface/SentencePiece.h"
 #include "frontend/huggingface/Sentences.h"
@@ -259,6 +260,11 @@ Imported readFolder(const std::string &path, const std::string &architecture, bo
   std::string what = inside(path, "config.json");
   Settings settings(readSettingsFile(what), "'" + what + "'");
   std::optional<Sentences> sentences = readOthers(path, settings);
+  PictureText picture;
+  inFile(inside(path, "preprocessor_config.json"), [&] {
+    if (std::string seen = inside(path, "preprocessor_config.json"); isThere(seen))
+      picture = readPicture(readSettingsFile(seen), "'" + seen + "'");
+  });
   std::string asked = architecture.empty() && sentences ? modelFor(*sentences, settings) : architecture;
   WeightChoice choice;
   choice.files.push_back({weightsOf(path), ""});
@@ -278,6 +284,7 @@ Imported readFolder(const std::string &path, const std::string &architecture, bo
     inFile(generation, [&] { takeGeneration(readSettingsFile(generation), "'" + generation + "'", result); });
   else // as files of before have it
     takeGeneration(settings.config(), "'" + what + "'", result);
+  addPicture(result, picture);
   if (sentences)
     addSentences(result, path, *sentences);
   if (std::string tokenizer = inside(path, "tokenizer.json"); isThere(tokenizer)) {

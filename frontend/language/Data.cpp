@@ -122,6 +122,30 @@ struct Settings {
     else if (!value.isList() || value.items->empty() || !std::all_of(value.items->begin(), value.items->end(), isName))
       wrong("classes", "a number of classes, or a list of their names");
   }
+  /// A number, or (height, width).
+  void size(int64_t &height, int64_t &width) {
+    const Value &size = (*this)["size"];
+    bool pair = size.isList() && size.items->size() == 2;
+    const Value &one = pair ? (*size.items)[0] : size, &other = pair ? (*size.items)[1] : size;
+    std::optional<int64_t> first = one.isNumeral() ? one.asInteger() : std::nullopt;
+    std::optional<int64_t> second = other.isNumeral() ? other.asInteger() : std::nullopt;
+    if (!first || !second || std::min(*first, *second) < 1 || std::max(*first, *second) > 1 << 16)
+      return wrong("size", "a number from 1 to 65536, or (height, width),");
+    height = *first;
+    width = *second;
+  }
+  /// A number, or one for each channel; `std` is not 0.
+  void ofChannels(std::string_view name, int64_t channels) {
+    const Value &value = (*this)[name];
+    bool list = value.isList() && channels > 1;
+    std::vector<Value> numbers = list ? *value.items : std::vector<Value>{value};
+    auto fits = [&](const Value &one) {
+      return one.isNumeral() && one.asDouble() && (name != "std" || *one.asDouble() != 0);
+    };
+    if ((list && numbers.size() != static_cast<size_t>(channels)) || !std::all_of(numbers.begin(), numbers.end(), fits))
+      wrong(name, std::string(name == "std" ? "a number other than 0" : "a number") +
+                      (channels > 1 ? ", or one for each of " + std::to_string(channels) + " channels," : ""));
+  }
   /// One of a few words.
   void oneOf(std::string_view name, std::initializer_list<const char *> words) {
     const Value &value = (*this)[name];
@@ -205,23 +229,35 @@ static void rowSettings(Settings &settings) {
     settings.wrong("rows", "(from, to), the first of the file's rows and the one behind the last,");
 }
 
+/// How pictures are scaled, and made numbers.
+static void pictureSettings(Settings &settings, int64_t channels) {
+  settings.ofChannels("mean", channels);
+  settings.ofChannels("std", channels);
+  if (!settings["shortest"].isNone())
+    settings.count("shortest", 1, 1 << 16);
+  settings.oneOf("resample", {"nearest", "bilinear", "bicubic", "lanczos"});
+}
+
+/// Images in IDX files, or, without labels, pictures in a folder for each class.
 static void imageFields(Settings &settings, DataSource &source, const Dim &batch) {
-  int64_t height = 28, width = 28, channels = settings.count("channels", 1, 64);
-  const Value &size = settings["size"];
-  bool pair = size.isList() && size.items->size() == 2;
-  const Value &one = pair ? (*size.items)[0] : size, &other = pair ? (*size.items)[1] : size;
-  std::optional<int64_t> first = one.isNumeral() ? one.asInteger() : std::nullopt;
-  std::optional<int64_t> second = other.isNumeral() ? other.asInteger() : std::nullopt;
-  if (first && second && std::min(*first, *second) >= 1 && std::max(*first, *second) <= 1 << 16) {
-    height = *first;
-    width = *second;
-  } else {
-    settings.wrong("size", "a number from 1 to 65536, or (height, width),");
-  }
-  settings.number("mean");
-  settings.number("std");
-  if (settings["std"].asDouble() == 0.0)
-    settings.wrong("std", "a number other than 0");
+  bool folder = settings["labels"].isNone();
+  settings.string("path");
+  if (!folder)
+    settings.string("labels");
+  int64_t height = 28, width = 28, channels = folder ? 3 : 1;
+  if (!settings["channels"].isNone())
+    channels = settings.count("channels", 1, folder ? 3 : 64);
+  if (folder && channels == 2)
+    settings.wrong("channels", "1 or 3");
+  settings.size(height, width);
+  pictureSettings(settings, folder ? channels : 1);
+  settings.classes();
+  rowSettings(settings);
+  for (const char *option : {"shortest", "classes"})
+    if (!folder && !settings[option].isNone())
+      settings.wrong(option, "None, since the images are in a file of one size with a file of labels,");
+  if (folder)
+    source.reader = "folder";
   source.fields.emplace_back("image", fieldType(Dtype::f32, {batch, channels, height, width}, source.range));
   source.fields.emplace_back("label", fieldType(Dtype::i32, {batch}, source.range));
 }
@@ -468,7 +504,8 @@ std::optional<DataSource> dataSource(Elaborator &e, const std::string &name, con
   }
   Dim batch = settings.count("batch");
   source.fixedBatch = true;
-  splitSettings(settings, kind == "images" || kind == "pairs" ? 2 : 0);
+  bool twoFiles = kind == "pairs" || (kind == "images" && !settings["labels"].isNone());
+  splitSettings(settings, twoFiles ? 2 : 0);
   if (kind == "text") {
     textFields(settings, source, batch);
   } else if (kind == "csv") {
@@ -489,14 +526,47 @@ std::optional<DataSource> dataSource(Elaborator &e, const std::string &name, con
   } else if (kind == "series") {
     seriesFields(settings, source, batch);
   } else if (kind == "images") {
-    settings.string("path");
-    settings.string("labels");
-    rowSettings(settings);
     imageFields(settings, source, batch);
   } else {
     pairFields(settings, source, batch, prefix);
   }
   return settings.ok ? std::optional(std::move(source)) : std::nullopt;
+}
+
+mlir::Attribute pictureAttribute(Elaborator &e, const Value &dict) {
+  mlir::Builder &b = e.builder();
+  Record record{"picture", {}, {}, dict.origin, nullptr, nullptr};
+  auto put = [&](const std::string &name, Value value) {
+    record.fields.emplace_back(name, std::move(value));
+    record.ranges.push_back(dict.origin);
+  };
+  for (size_t i = 0; i < dict.names->size(); ++i)
+    put((*dict.names)[i], (*dict.items)[i]);
+  std::vector<mlir::NamedAttribute> given;
+  for (const auto &[name, value] : record.fields)
+    if (mlir::Attribute attribute = toAttribute(e, value, dict.origin))
+      given.push_back(b.getNamedAttr(name, attribute));
+  static const std::vector<std::string> known = {"size", "channels", "shortest", "resample", "mean", "std"};
+  for (const std::string &name : *dict.names)
+    if (!llvm::is_contained(known, name)) {
+      std::string near = nearest(name, known);
+      e.error(dict.origin, "picture has no '" + name + "'; it has size, channels, shortest, resample, mean and std")
+          .withHelp(near.empty() ? "" : "did you mean '" + near + "'?");
+      return {};
+    }
+  for (auto [name, value] : {std::pair("channels", Value::integerOf(3)),
+                             {"resample", Value::stringOf("bilinear")},
+                             {"mean", Value::floatOf(0.0)},
+                             {"std", Value::floatOf(1.0)}})
+    if (!llvm::is_contained(*dict.names, name))
+      put(name, value);
+  Settings settings{e, record};
+  int64_t height = 0, width = 0, channels = settings.count("channels", 1, 3);
+  if (channels == 2)
+    settings.wrong("channels", "1 or 3");
+  settings.size(height, width);
+  pictureSettings(settings, channels);
+  return settings.ok ? b.getDictionaryAttr(given) : mlir::Attribute();
 }
 
 mlir::Attribute dataAttribute(Elaborator &e, const DataSource &source) {
@@ -519,7 +589,7 @@ mlir::Attribute dataAttribute(Elaborator &e, const DataSource &source) {
     fields.push_back(b.getDictionaryAttr(
         {b.getNamedAttr("name", b.getStringAttr(name)), b.getNamedAttr("type", mlir::TypeAttr::get(typeOf(e, type)))}));
   out.push_back(b.getNamedAttr("name", b.getStringAttr(source.name)));
-  out.push_back(b.getNamedAttr("reader", b.getStringAttr(source.record->kind)));
+  out.push_back(b.getNamedAttr("reader", b.getStringAttr(source.reader.empty() ? source.record->kind : source.reader)));
   out.push_back(b.getNamedAttr("options", b.getDictionaryAttr(options)));
   out.push_back(b.getNamedAttr("fields", b.getArrayAttr(fields)));
   return b.getDictionaryAttr(out);

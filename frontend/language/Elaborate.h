@@ -337,6 +337,7 @@ private:
   mlir::DictionaryAttr initOf(const Variable &variable);
   void writeVariables();
   void writeSamplingRate();
+  void writePicture();
   const Stmt *chooseModel();
   bool build(const Stmt &model);
   std::vector<const Stmt *> recipesOf(const Stmt &model, StmtKind kind);

@@ -457,6 +457,22 @@ void Elaborator::writeSamplingRate() {
                                           {builder_.getNamedAttr("sampling_rate", builder_.getI64IntegerAttr(*rate))}));
 }
 
+/// The model's `picture`, or the file's: what is made of pictures that are read for it.
+void Elaborator::writePicture() {
+  const Value *own = model_->find("picture");
+  const SourceFile *file = modelDeclaration_->range.file;
+  std::optional<Value> found = own ? *own : global("picture", file);
+  if (!found || !found->isList() || !found->names)
+    return;
+  auto set = model_->setAt.find("picture");
+  if (own && set != model_->setAt.end())
+    found->origin = set->second;
+  else if (const Stmt *declared = own ? nullptr : declarationOf("picture", file); declared && declared->value)
+    found->origin = declared->value->range;
+  if (mlir::Attribute picture = pictureAttribute(*this, *found))
+    (*module_)->setAttr("kiln.picture", picture);
+}
+
 void Elaborator::writeVariables() {
   mlir::Builder &b = builder_;
   std::vector<mlir::Attribute> parameters, states;
@@ -489,6 +505,7 @@ void Elaborator::writeVariables() {
   (*module_)->setAttr("kiln.parameters", b.getArrayAttr(parameters));
   (*module_)->setAttr("kiln.states", b.getArrayAttr(states));
   writeSamplingRate();
+  writePicture();
 }
 
 } // namespace kiln::language

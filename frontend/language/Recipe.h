@@ -9,6 +9,7 @@ namespace kiln::language {
 struct DataSource {
   std::string name;
   std::shared_ptr<Record> record;
+  std::string reader; // where it is not the record's kind
   std::vector<std::pair<std::string, TypeInfo>> fields;
   std::map<std::string, int64_t> bounds; // of the symbols in the fields' types
   bool fixedBatch = false;               // the leading dimension of every field is the batch
@@ -19,6 +20,8 @@ struct DataSource {
 std::optional<DataSource> dataSource(Elaborator &e, const std::string &name, const Value &record, Range range,
                                      const std::string &prefix);
 bool isReader(std::string_view name);
+/// Of a model's `picture`, a dict of what `images` takes for pictures; null after an error.
+mlir::Attribute pictureAttribute(Elaborator &e, const Value &dict);
 mlir::Attribute dataAttribute(Elaborator &e, const DataSource &source);
 
 /// Compile-time values as attributes; null for None.

@@ -49,7 +49,7 @@ DataRows::DataRows(const Options &options, const Common &common, const Manifest 
     const SourceSpec *source = fieldNamed(path, manifest, column.field);
     if (!source)
       continue;
-    if (source->reader != "csv" && source->reader != "images")
+    if (source->reader != "csv" && source->reader != "images" && source->reader != "folder")
       fail("--input %s: the rows of csv and images are inputs, those of '%s' are not%s", text.c_str(),
            source->reader.c_str(), hasWords(*source) ? ": give texts by --text or --texts" : "");
     checkField(*source, column.field, text);

@@ -4,6 +4,7 @@
 #include "runtime/data/Coding.h"
 #include "runtime/files/File.h"
 #include "runtime/files/InputTensor.h"
+#include "runtime/files/Picture.h"
 #include "runtime/files/Safetensors.h"
 #include "runtime/files/Wav.h"
 #include "runtime/program/Weights.h"
@@ -169,6 +170,11 @@ void setInputs(Call &call, const Options &options, const Manifest &manifest, con
     if (filled && filled(found))
       continue;
     protectFile(path, "what --input names");
+    if (isPicture(path))
+      fail(
+          "'%s': this program reads no pictures, because its model says no picture; set one (picture = dict(size=224)) "
+          "and build it again",
+          path.c_str());
     if (isWav(path))
       setRecording(call, found, path, manifest, pieces);
     else

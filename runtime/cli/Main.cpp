@@ -62,6 +62,9 @@ const OptionSpec hearingOptions[] = {
     {"previous", nullptr, "of a recording: a window's prompt is what was said before it"},
 };
 const OptionSpec profileOption = {"profile", "FILE", "write the kernels' times as a Chrome trace"};
+const OptionSpec rowsOption = {
+    "input", "NAME=FILE",
+    "an input from a .npy, .safetensors or .wav file, a picture or a folder of them, or rows: NAME=DATA.FIELD", true};
 const OptionSpec inputOption = {"input", "NAME=FILE", "an input from a .npy, .safetensors or .wav file", true};
 
 /// The conversation itself is linked where the model has turns alone.
@@ -103,7 +106,7 @@ const std::vector<CommandEntry> &commands() {
       {{"run",
         "[FUNCTION]",
         "Runs a function of the model (default: forward).",
-        {{"input", "NAME=FILE", "an input from a .npy, .safetensors or .wav file, or of rows: NAME=DATA.FIELD", true},
+        {rowsOption,
          loadOption,
          {"output", "[RESULT=]FILE", "where results, or one, go: .npy (one), .safetensors (default: printed)"},
          {"text", "TEXT", "a text for the function's ids, mask, types and lengths: a row for each", true},

@@ -17,6 +17,10 @@ namespace kiln {
 extern "C" InputRows *kiln_data_rows(const Options &options, const Common &common, const Manifest &manifest,
                                      const Call &call) __attribute__((weak));
 
+/// The same of pictures.
+extern "C" InputRows *kiln_picture_rows(const Options &options, const Manifest &manifest, const Call &call)
+    __attribute__((weak));
+
 static std::string defaultFunction(const Manifest &manifest) {
   if (manifest.findEntry("forward"))
     return "forward";
@@ -231,9 +235,15 @@ int runCommand(const Options &options, Common &common) {
     name += ".training";
   Call &call = program->call(name);
   std::unique_ptr<InputRows> rows(kiln_data_rows ? kiln_data_rows(options, common, manifest, call) : nullptr);
+  bool data = rows != nullptr;
+  std::unique_ptr<InputRows> pictures(kiln_picture_rows ? kiln_picture_rows(options, manifest, call) : nullptr);
+  if (pictures && data)
+    throw UsageError("pictures and rows of data do not go into one run");
+  if (pictures)
+    rows = std::move(pictures);
   if (texts && rows)
-    throw UsageError("texts and rows of data do not go into one run");
-  if (options.has("data") && !texts && !rows)
+    throw UsageError(format("texts and %s do not go into one run", rows->what()));
+  if (options.has("data") && !texts && !data)
     throw UsageError(
         "--data is about the texts of --text or --texts, or the rows of --input NAME=DATA.FIELD; there are "
         "none");

@@ -93,6 +93,8 @@ Source &Sources::openRows(const std::string &name, const std::set<std::string> &
                                  {"labels", "label"}})
       if (!fields.contains(field))
         spec.options.remove(option);
+    if (!fields.contains("label"))
+      spec.options.put("unlabelled", Json::ofInteger(1)); // pictures may lie in no class's folder
   }
   measureAll();
   return open(name);

@@ -46,7 +46,8 @@ void storeField(const Source &source, size_t field, std::span<FieldBuffer> field
 }
 
 bool hasWords(const SourceSpec &spec) {
-  return spec.reader != "safetensors" && spec.reader != "csv" && spec.reader != "images" && spec.reader != "series";
+  return spec.reader != "safetensors" && spec.reader != "csv" && spec.reader != "images" && spec.reader != "folder" &&
+         spec.reader != "series";
 }
 
 std::unique_ptr<Source> openSource(const SourceContext &context) {

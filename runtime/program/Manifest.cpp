@@ -291,6 +291,7 @@ Manifest parseAll(std::string_view text) {
   manifest.generate = copyOf(root, "generate");
   if (const Json *audio = root.find("audio"))
     manifest.samplingRate = audio->at("sampling_rate").integer(1, INT32_MAX);
+  manifest.picture = copyOf(root, "picture");
   parseKernels(root, manifest);
   manifest.constantBytes = root.integerOr("constants", 0);
   for (const Json &entry : root.at("entries").array())

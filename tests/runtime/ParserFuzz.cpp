@@ -5,6 +5,7 @@
 #include "runtime/files/Idx.h"
 #include "runtime/files/JsonRows.h"
 #include "runtime/files/Npy.h"
+#include "runtime/files/Picture.h"
 #include "runtime/files/Safetensors.h"
 #include "runtime/files/Wav.h"
 #include "runtime/files/Xml.h"
@@ -156,12 +157,27 @@ const char *unigramSeed =
     R"({"type":"Strip","content":" ","start":1}]},"model":{"type":"Unigram","unk_id":0,)"
     R"("vocab":[["u",0],["a",-1],["b",-1.5],["ab",-2],["\u2581",-3]]}})";
 
+std::string pictureSeed(const char *name) {
+  return readFile(KILN_SOURCE "/tests/fixtures/pictures/" + std::string(name));
+}
+
+void picture(std::string_view bytes) {
+  PictureForm form = PictureForm::parse(Json::parse(R"({"size":4,"shortest":6})", "form"), "form");
+  Picture whole = parsePicture(bytes, form.channels, "input");
+  if (whole.height * whole.width < 1 << 16) // those that the seeds become
+    resized(whole, 3, 5, Filter::Bicubic);
+}
+
 } // namespace
 
 const std::vector<testing::Parser> &testing::parsers() {
   static const std::vector<Parser> all = {
       {safetensorsSeed(), safetensors, repairSafetensors},
       {wavSeed(), [](std::string_view bytes) { parseWav(bytes, "input"); }},
+      {pictureSeed("small.png"), picture},
+      {pictureSeed("small.jpg"), picture},
+      {pictureSeed("small.gif"), picture},
+      {pictureSeed("small.bmp"), picture},
       {npySeed(), [](std::string_view bytes) { parseNpy(bytes, "input"); }},
       {std::string("\0\0\x08\x02\0\0\0\x02\0\0\0\x03"
                    "abcdef",

@@ -1,0 +1,154 @@
+// images(path, batch, size=(28, 28), channels=3, …) without labels: a folder of pictures for each class.
+#include "runtime/data/Coding.h"
+#include "runtime/data/Rows.h"
+#include "runtime/files/File.h"
+#include "runtime/files/Picture.h"
+#include "runtime/support/Error.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace kiln {
+
+namespace {
+
+class FolderSource final : public Source {
+public:
+  FolderSource(const SourceContext &context);
+  int64_t batches(Split split) const override { return rows_->batches(split); }
+  void load(Split split, int64_t number, std::span<FieldBuffer> fields) override;
+
+private:
+  /// A file, what it shows, and the picture as it was read once.
+  struct Entry {
+    std::string path, name;
+    int32_t label = 0;
+    std::vector<uint8_t> pixels;
+  };
+  int64_t add(const std::string &path, const SourceContext &context);
+  void number(const SourceContext &context);
+  void picture(Entry &entry, float *out);
+
+  PictureForm form_;
+  bool labelled_ = true; // not where the pictures alone are read
+  std::vector<Entry> entries_;
+  std::optional<Rows> rows_;
+  uint64_t kept_ = 0; // bytes of pictures
+  std::vector<float> block_;
+  std::vector<int32_t> labelBlock_;
+};
+
+/// A folder's pictures: those in its folders, whose names are the classes; where no labels are asked for, its own too.
+int64_t FolderSource::add(const std::string &path, const SourceContext &context) {
+  std::string found = findData(path, "the pictures of data '" + spec_.name + "'", context.folders);
+  if (!isFolder(found))
+    fail("data '%s': '%s' is a file; without labels images are read from a folder, which has a folder of pictures for "
+         "each class",
+         spec_.name.c_str(), found.c_str());
+  size_t before = entries_.size();
+  std::vector<std::string> names = foldersIn(found);
+  if (names.empty() && labelled_)
+    fail("data '%s': '%s' has no folder in it; a folder of pictures for each class is expected", spec_.name.c_str(),
+         found.c_str());
+  if (!labelled_)
+    for (std::string &file : picturesIn(found))
+      entries_.push_back({std::move(file), "", 0, {}});
+  for (const std::string &name : names)
+    for (std::string &file : picturesIn(found + "/" + name))
+      entries_.push_back({std::move(file), name, 0, {}});
+  if (entries_.size() == before)
+    fail("data '%s': there are no pictures (PNG, JPEG, BMP, GIF) in '%s'", spec_.name.c_str(), found.c_str());
+  return static_cast<int64_t>(entries_.size() - before);
+}
+
+/// Classes by the recipe's names, by those of the weights, or in their sorted order.
+void FolderSource::number(const SourceContext &context) {
+  std::set<std::string> found;
+  for (const Entry &entry : entries_)
+    found.insert(entry.name);
+  std::vector<std::string> classes;
+  const char *whose = "the recipe's classes";
+  const Json *option = spec_.options.find("classes");
+  size_t most = option && option->isInt() ? static_cast<size_t>(option->integer(1, INT32_MAX)) : 0;
+  if (option && option->isArray()) {
+    for (const Json &name : option->array())
+      classes.push_back(name.isString() ? name.string() : std::to_string(name.integer()));
+    tellOtherClasses(context, "label", classes);
+  } else if (std::optional<std::vector<std::string>> given = givenClasses(context, "label", found, most)) {
+    classes = *given;
+    whose = "the classes that the weights were trained with";
+  } else {
+    classes.assign(found.begin(), found.end());
+    if (most != 0 && classes.size() > most)
+      fail("data '%s' has %zu folders of pictures, the recipe %zu classes", spec_.name.c_str(), classes.size(), most);
+  }
+  for (Entry &entry : entries_) {
+    auto place = std::find(classes.begin(), classes.end(), entry.name);
+    if (place == classes.end())
+      fail("'%s': the folder '%s' is none of %s", entry.path.c_str(), entry.name.c_str(), whose);
+    entry.label = static_cast<int32_t>(place - classes.begin());
+  }
+  keepCoding(classesPrefix, "label", textOf(classes));
+}
+
+FolderSource::FolderSource(const SourceContext &context)
+    : Source(*context.spec), form_(PictureForm::parse(spec_.options, "data '" + spec_.name + "'")) {
+  labelled_ = !spec_.options.find("unlabelled");
+  Rows::Options rows(spec_, context.seed);
+  int64_t main = add(context.override.empty() ? spec_.path : context.override, context);
+  for (Split split : {Split::Validation, Split::Test})
+    for (const std::string &path : splitPaths(spec_.options, splitName(split)))
+      (split == Split::Test ? rows.testRows : rows.validationRows) += add(path, context);
+  if (labelled_)
+    number(context);
+  rows_.emplace(main, rows);
+}
+
+/// Pictures are decoded when they are first asked for, and kept as bytes, up to 1 GiB of them.
+void FolderSource::picture(Entry &entry, float *out) {
+  constexpr uint64_t most = uint64_t{1} << 30;
+  Picture picture{form_.height, form_.width, form_.channels, entry.pixels};
+  if (entry.pixels.empty()) {
+    picture = form_.read(entry.path);
+    if (kept_ + picture.pixels.size() <= most) {
+      entry.pixels = picture.pixels;
+      kept_ += picture.pixels.size();
+    }
+  }
+  form_.numbers(picture, out);
+}
+
+void FolderSource::load(Split split, int64_t number, std::span<FieldBuffer> fields) {
+  std::span<const int32_t> rows = rows_->batch(split, number);
+  int64_t count = static_cast<int64_t>(rows.size());
+  size_t elements = static_cast<size_t>(form_.elements());
+  for (size_t f = 0; f < fields.size(); ++f) {
+    if (!fields[f].data)
+      continue;
+    const std::string &name = spec_.fields[f].name;
+    if (name == "label" && labelled_) {
+      labelBlock_.resize(rows.size());
+      for (size_t i = 0; i < rows.size(); ++i)
+        labelBlock_[i] = entries_[static_cast<size_t>(rows[i])].label;
+      storeField(*this, f, fields, KILN_I32, labelBlock_.data(), std::span(&count, 1));
+    } else if (name == "image") {
+      block_.resize(rows.size() * elements);
+      for (size_t i = 0; i < rows.size(); ++i)
+        picture(entries_[static_cast<size_t>(rows[i])], block_.data() + i * elements);
+      int64_t shape[] = {count, form_.channels, form_.height, form_.width};
+      storeField(*this, f, fields, KILN_F32, block_.data(), shape);
+    } else {
+      fail("data '%s': images have the fields image and label, not '%s'", spec_.name.c_str(), name.c_str());
+    }
+  }
+}
+
+} // namespace
+
+static std::unique_ptr<Source> openFolder(const SourceContext &context) {
+  return std::make_unique<FolderSource>(context);
+}
+
+const Reader kiln_reader_folder{"folder", openFolder};
+
+} // namespace kiln

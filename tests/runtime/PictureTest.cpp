@@ -1,0 +1,114 @@
+// Pictures: files as they are, sizes as Pillow makes them (tests/fixtures/make_pictures.py), and what is no picture.
+#include "runtime/files/File.h"
+#include "runtime/files/Picture.h"
+#include "runtime/files/Safetensors.h"
+#include "runtime/support/Error.h"
+#include "tests/runtime/Temporary.h"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+
+namespace kiln {
+namespace {
+
+using testing::errorOf;
+using ::testing::HasSubstr;
+
+const std::string folder = KILN_SOURCE "/tests/fixtures/pictures/";
+
+Picture pictureOf(const TensorView &tensor) {
+  Picture picture{tensor.shape[0], tensor.shape[1], tensor.shape.size() > 2 ? tensor.shape[2] : 1, {}};
+  picture.pixels.assign(tensor.data, tensor.data + tensor.bytes);
+  return picture;
+}
+
+Picture parsed(const std::string &name, int64_t channels = 3) {
+  return parsePicture(readFile(folder + name), channels, "'" + name + "'");
+}
+
+int furthest(const Picture &a, const Picture &b) {
+  EXPECT_EQ(a.height, b.height);
+  EXPECT_EQ(a.width, b.width);
+  EXPECT_EQ(a.pixels.size(), b.pixels.size());
+  int most = 0;
+  for (size_t i = 0; i < std::min(a.pixels.size(), b.pixels.size()); ++i)
+    most = std::max(most, std::abs(a.pixels[i] - b.pixels[i]));
+  return most;
+}
+
+TEST(Pictures, FilesAreWhatTheyShow) {
+  Safetensors all = Safetensors::open(folder + "pictures.safetensors");
+  EXPECT_EQ(furthest(parsed("small.png"), pictureOf(*all.find("source"))), 0);
+  EXPECT_EQ(furthest(parsed("small.bmp"), pictureOf(*all.find("source"))), 0);
+  EXPECT_EQ(furthest(parsed("small.gif"), pictureOf(*all.find("gif"))), 0);
+  EXPECT_LE(furthest(parsed("small.jpg"), pictureOf(*all.find("jpg"))), 3); // another decoder than libjpeg's
+  EXPECT_EQ(furthest(parsed("small.png", 1), pictureOf(*all.find("grey"))), 0);
+  EXPECT_EQ(furthest(parsed("grey.png", 1), pictureOf(*all.find("grey"))), 0);
+  Picture grey = parsed("grey.png"); // three channels of the same
+  EXPECT_EQ(grey.pixels.size(), 12u * 13 * 3);
+  EXPECT_EQ(grey.pixels[0], grey.pixels[2]);
+}
+
+TEST(Pictures, SizesAreAsPillowMakesThem) {
+  Safetensors all = Safetensors::open(folder + "pictures.safetensors");
+  Picture source = pictureOf(*all.find("source"));
+  static const std::pair<std::string, Filter> filters[] = {{"nearest", Filter::Nearest},
+                                                           {"bilinear", Filter::Bilinear},
+                                                           {"bicubic", Filter::Bicubic},
+                                                           {"lanczos", Filter::Lanczos}};
+  int seen = 0;
+  for (const TensorView &tensor : all.tensors())
+    for (const auto &[name, filter] : filters)
+      if (tensor.name.starts_with(name + ".")) {
+        ++seen;
+        EXPECT_EQ(furthest(resized(source, tensor.shape[0], tensor.shape[1], filter), pictureOf(tensor)), 0)
+            << tensor.name;
+      }
+  EXPECT_EQ(seen, 9);
+}
+
+TEST(Pictures, TheMiddleIsCutOut) {
+  PictureForm form = PictureForm::parse(
+      Json::parse(R"({"size":[5,4],"shortest":12,"channels":1,"mean":0.5,"std":0.5})", "form"), "form");
+  Picture whole = parsed("grey.png", 1), middle = form.read(folder + "grey.png");
+  for (int64_t y = 0; y < 5; ++y) // 12 x 13 stay: the shorter edge is 12; (12 - 5) / 2 is 3.5, to even 4, and 4.5 to 4
+    for (int64_t x = 0; x < 4; ++x)
+      EXPECT_EQ(middle.pixels[static_cast<size_t>(y * 4 + x)],
+                whole.pixels[static_cast<size_t>((y + 4) * 13 + x + 4)]);
+  std::vector<float> numbers(20);
+  form.numbers(middle, numbers.data());
+  EXPECT_FLOAT_EQ(numbers[7], (static_cast<float>(middle.pixels[7]) / 255.0f - 0.5f) / 0.5f);
+  form.height = 15; // of 12 rows: one and a half black ones in front, the larger half behind
+  Picture padded = form.read(folder + "grey.png");
+  EXPECT_EQ(padded.pixels[1 * 4 - 4], 0);
+  EXPECT_EQ(padded.pixels[1 * 4], whole.pixels[4]);
+  EXPECT_EQ(padded.pixels[13 * 4], 0);
+}
+
+TEST(Pictures, WhatIsNoneIsTold) {
+  EXPECT_THAT(errorOf([] { parsePicture("hello", 3, "'a.png'"); }),
+              HasSubstr("'a.png' is no picture that can be read"));
+  EXPECT_THAT(errorOf([] { parsePicture("", 3, "'a.png'"); }), HasSubstr("is no picture"));
+  std::string png = readFile(folder + "small.png");
+  EXPECT_THAT(errorOf([&] { parsePicture(png.substr(0, 100), 3, "'a.png'"); }),
+              HasSubstr("'a.png' is a damaged picture"));
+  std::string huge = png; // 17000 by 17000, it says
+  for (size_t at : {size_t{16}, size_t{20}})
+    huge.replace(at, 4, std::string("\0\0\x42\x68", 4));
+  EXPECT_THAT(errorOf([&] { parsePicture(huge, 3, "'a.png'"); }), HasSubstr("at most 268435456 in all are read"));
+  auto form = [](const char *text) { return errorOf([&] { PictureForm::parse(Json::parse(text, "form"), "x"); }); };
+  EXPECT_THAT(form(R"({"size":8,"channels":2})"), HasSubstr("1 channel or 3"));
+  EXPECT_THAT(form(R"({"size":8,"mean":[1,2]})"), HasSubstr("2 numbers for 3 channels"));
+  EXPECT_THAT(form(R"({"size":8,"resample":"box"})"), HasSubstr("not 'box'"));
+}
+
+TEST(Pictures, AreKnownByTheirNames) {
+  for (const char *name : {"a.png", "b.JPG", "c/d.jpeg", "e.bmp", "f.gif"})
+    EXPECT_TRUE(isPicture(name)) << name;
+  for (const char *name : {"png", "a.npy", "b.png.gz", ""})
+    EXPECT_FALSE(isPicture(name)) << name;
+}
+
+} // namespace
+} // namespace kiln
