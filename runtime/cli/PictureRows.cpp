@@ -41,9 +41,9 @@ PictureRows::PictureRows(const Options &options, const Manifest &manifest, const
   const ArgumentSpec &argument = call.entry().arguments[static_cast<size_t>(input_)];
   const std::vector<Dim> &shape = argument.type.shape;
   std::vector<Dim> made = {Dim(form_.channels), Dim(form_.height), Dim(form_.width)};
-  if (shape.size() != 4 || !std::equal(made.begin(), made.end(), shape.begin() + 1, [](const Dim &one, const Dim &wants) {
-        return !wants.isConstant() || one == wants;
-      }))
+  if (shape.size() != 4 ||
+      !std::equal(made.begin(), made.end(), shape.begin() + 1,
+                  [](const Dim &one, const Dim &wants) { return !wants.isConstant() || one == wants; }))
     fail("'%s' is %s; pictures are read as [B, %lld, %lld, %lld]", argument.name.c_str(), argument.type.str().c_str(),
          static_cast<long long>(form_.channels), static_cast<long long>(form_.height),
          static_cast<long long>(form_.width));

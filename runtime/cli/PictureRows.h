@@ -9,8 +9,8 @@ namespace kiln {
 
 class PictureRows final : public InputRows {
 public:
-  /// Of the input that --input gives a picture or a folder, whose pictures are its rows, by their names. Throws Error for
-  /// what the model does not say how to read.
+  /// Of the input that --input gives a picture or a folder, whose pictures are its rows, by their names. Throws Error
+  /// for what the model does not say how to read.
   PictureRows(const Options &options, const Manifest &manifest, const Call &call);
 
   /// Whether an --input names a picture or a folder.

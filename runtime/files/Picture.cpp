@@ -176,9 +176,11 @@ PictureForm PictureForm::parse(const Json &options, const std::string &what) {
                                                             {"bilinear", Filter::Bilinear},
                                                             {"bicubic", Filter::Bicubic},
                                                             {"lanczos", Filter::Lanczos}};
-  auto found = std::find_if(std::begin(filters), std::end(filters), [&](const auto &one) { return one.first == filter; });
+  auto found =
+      std::find_if(std::begin(filters), std::end(filters), [&](const auto &one) { return one.first == filter; });
   if (found == std::end(filters))
-    fail("%s: resample is \"nearest\", \"bilinear\", \"bicubic\" or \"lanczos\", not '%s'", what.c_str(), filter.c_str());
+    fail("%s: resample is \"nearest\", \"bilinear\", \"bicubic\" or \"lanczos\", not '%s'", what.c_str(),
+         filter.c_str());
   form.filter = found->second;
   size_t channels = static_cast<size_t>(form.channels);
   form.mean = ofChannels(options.find("mean"), channels, 0.0, what + ": mean");

@@ -24,8 +24,8 @@ bool isPicture(std::string_view path);
 Picture parsePicture(std::string_view bytes, int64_t channels, const std::string &what);
 
 enum class Filter : uint8_t { Nearest, Bilinear, Bicubic, Lanczos };
-/// Another size, as Pillow's Image.resize has it up to its version 12, to the bit: the filter stretched by the scale where that makes it
-/// smaller, weights of 22 bits, rows first, each pass rounded to bytes.
+/// Another size, as Pillow's Image.resize has it up to its version 12, to the bit: the filter stretched by the scale
+/// where that makes it smaller, weights of 22 bits, rows first, each pass rounded to bytes.
 Picture resized(const Picture &picture, int64_t height, int64_t width, Filter filter);
 
 /// What a model makes of pictures: of one size, then numbers.

@@ -37,8 +37,8 @@ Picture parsePicture(std::string_view bytes, int64_t channels, const std::string
     fail("%s is %d by %d pixels; at most %lld in all are read", what.c_str(), width, height,
          static_cast<long long>(mostPixels));
   int kept = own < 3 ? 1 : 3; // without what says how transparent they are
-  std::unique_ptr<stbi_uc, void (*)(void *)> pixels(
-      stbi_load_from_memory(data, size, &width, &height, &own, kept), stbi_image_free);
+  std::unique_ptr<stbi_uc, void (*)(void *)> pixels(stbi_load_from_memory(data, size, &width, &height, &own, kept),
+                                                    stbi_image_free);
   if (!pixels)
     fail("%s is a damaged picture: %s", what.c_str(), stbi_failure_reason());
   Picture picture{height, width, channels, {}};

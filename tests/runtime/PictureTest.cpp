@@ -1,6 +1,6 @@
 // Pictures: files as they are, sizes as Pillow makes them (tests/fixtures/make_pictures.py), and what is no picture.
-#include "runtime/files/File.h"
 #include "runtime/files/Picture.h"
+#include "runtime/files/File.h"
 #include "runtime/files/Safetensors.h"
 #include "runtime/support/Error.h"
 #include "tests/runtime/Temporary.h"
@@ -74,8 +74,7 @@ TEST(Pictures, TheMiddleIsCutOut) {
   Picture whole = parsed("grey.png", 1), middle = form.read(folder + "grey.png");
   for (int64_t y = 0; y < 5; ++y) // 12 x 13 stay: the shorter edge is 12; (12 - 5) / 2 is 3.5, to even 4, and 4.5 to 4
     for (int64_t x = 0; x < 4; ++x)
-      EXPECT_EQ(middle.pixels[static_cast<size_t>(y * 4 + x)],
-                whole.pixels[static_cast<size_t>((y + 4) * 13 + x + 4)]);
+      EXPECT_EQ(middle.pixels[static_cast<size_t>(y * 4 + x)], whole.pixels[static_cast<size_t>((y + 4) * 13 + x + 4)]);
   std::vector<float> numbers(20);
   form.numbers(middle, numbers.data());
   EXPECT_FLOAT_EQ(numbers[7], (static_cast<float>(middle.pixels[7]) / 255.0f - 0.5f) / 0.5f);
