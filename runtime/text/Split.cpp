@@ -118,6 +118,21 @@ size_t gpt2(std::u32string_view text, size_t at) {
   return spaces(text, at);
 }
 
+/// What GPT-4's and GPT-4o's have alike: numbers of up to so many digits, marks and the `ends` behind them, white space.
+size_t noWord(std::u32string_view text, size_t at, size_t digits, bool (*ends)(char32_t)) {
+  char32_t c = text[at];
+  if (isNumber(c))
+    return std::min(run(text, at, isNumber), at + digits);
+  size_t from = c == ' ' && at + 1 < text.size() ? at + 1 : at;
+  if (isOther(text[from]))
+    return run(text, run(text, from, isOther), ends);
+  // White space up to its last line end, else all but the last of it.
+  size_t end = run(text, at, isUnicodeSpace), line = end;
+  while (line > at && !isLineEnd(text[line - 1]))
+    --line;
+  return line > at ? line : spaces(text, at);
+}
+
 /// The one of GPT-4, Llama 3 and Qwen 2, with numbers of up to so many digits.
 size_t gpt4(std::u32string_view text, size_t at, size_t digits) {
   if (size_t end = contraction(text, at, true); end > at)
@@ -125,16 +140,39 @@ size_t gpt4(std::u32string_view text, size_t at, size_t digits) {
   char32_t c = text[at];
   if (isLetter(c) || (!isLineEnd(c) && !isNumber(c) && at + 1 < text.size() && isLetter(text[at + 1])))
     return run(text, isLetter(c) ? at : at + 1, isLetter);
-  if (isNumber(c))
-    return std::min(run(text, at, isNumber), at + digits);
-  size_t from = c == ' ' && at + 1 < text.size() ? at + 1 : at;
-  if (isOther(text[from]))
-    return run(text, run(text, from, isOther), isLineEnd);
-  // White space up to its last line end, else all but the last of it.
-  size_t end = run(text, at, isUnicodeSpace), line = end;
-  while (line > at && !isLineEnd(text[line - 1]))
-    --line;
-  return line > at ? line : spaces(text, at);
+  return noWord(text, at, digits, isLineEnd);
+}
+
+bool isMark(char32_t c) {
+  UnicodeClass kind = unicodeClass(c);
+  return kind == UnicodeClass::NonspacingMark || kind == UnicodeClass::Mark;
+}
+/// Letters that are not small, and marks; letters that are not large, and marks.
+bool isHigh(char32_t c) { return isMark(c) || (isLetter(c) && !isLowerCase(c)); }
+bool isLow(char32_t c) { return isMark(c) || (isLetter(c) && !isUpperCase(c)); }
+
+/// The end of [high]*[low]+ from `at` on; `at` where there is none.
+size_t highThenLow(std::u32string_view text, size_t at) {
+  size_t high = run(text, at, isHigh), end = run(text, high, isLow);
+  if (end > high)
+    return end;
+  while (high > at && !isLow(text[high - 1])) // the last one that is both
+    --high;
+  return high;
+}
+
+/// GPT-4o's and gpt-oss': a word is of large letters and then small ones, or of large ones alone.
+size_t gpt4o(std::u32string_view text, size_t at) {
+  auto withEnding = [&](size_t end) { return end < text.size() ? contraction(text, end, true) : end; };
+  char32_t c = text[at];
+  bool before = !isLineEnd(c) && !isLetter(c) && !isNumber(c) && at + 1 < text.size(); // it may stand before a word
+  for (size_t from : {before ? at + 1 : at, at})
+    if (size_t end = highThenLow(text, from); end > from)
+      return withEnding(end);
+  for (size_t from : {before ? at + 1 : at, at})
+    if (size_t end = run(text, from, isHigh); end > from)
+      return withEnding(end);
+  return noWord(text, at, 3, [](char32_t end) { return isLineEnd(end) || end == '/'; });
 }
 
 /// BLOOM's: words up to white space and marks, with the space before them.
@@ -162,13 +200,17 @@ Rule knownPattern(const std::string &pattern, const std::string &what) {
     return [](std::u32string_view text, size_t at) { return gpt4(text, at, 3); };
   if (pattern == four + R"(\p{N})" + rest)
     return [](std::u32string_view text, size_t at) { return gpt4(text, at, 1); };
+  if (pattern == R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+                 R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+                 R"(\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)")
+    return gpt4o;
   if (pattern == "\\s+")
     return [](std::u32string_view text, size_t at) { return run(text, at, isUnicodeSpace); };
   if (pattern == " ?[^(\\s|[.,!?…。，、।۔،])]+")
     return bloom;
   if (pattern == "[0-9][0-9][0-9]")
     return threeDigits;
-  fail("%s: the pre_tokenizer's pattern \"%s\" is not known; these are: GPT-2's, GPT-4's (of Llama 3 too), Qwen 2's, "
+  fail("%s: the pre_tokenizer's pattern \"%s\" is not known; these are: GPT-2's, GPT-4's (of Llama 3 too), GPT-4o's, Qwen 2's, "
        "BLOOM's, Falcon's, \\s+, and texts",
        what.c_str(), pattern.c_str());
 }

@@ -13,6 +13,10 @@ struct LowerRun {
   uint16_t length, step;
   int32_t difference;
 };
+struct CaseRun {
+  uint32_t first;
+  uint16_t length, step;
+};
 struct Decomposition {
   uint32_t code, first;
   uint32_t second : 31, composes : 1;
@@ -23,6 +27,16 @@ struct Decomposition {
 template <size_t n> uint8_t runAt(const uint32_t (&runs)[n], char32_t c) {
   const uint32_t *above = std::upper_bound(std::begin(runs), std::end(runs), static_cast<uint32_t>(c) << 8 | 0xff);
   return static_cast<uint8_t>(above[-1] & 0xff);
+}
+
+/// Whether c is in one of the runs.
+template <size_t n> bool isIn(const CaseRun (&runs)[n], char32_t c) {
+  const CaseRun *above = std::upper_bound(std::begin(runs), std::end(runs), static_cast<uint32_t>(c),
+                                          [](uint32_t code, const CaseRun &run) { return code < run.first; });
+  if (above == std::begin(runs))
+    return false;
+  uint32_t distance = static_cast<uint32_t>(c) - above[-1].first;
+  return distance <= above[-1].length && distance % above[-1].step == 0;
 }
 
 constexpr char32_t hangul = 0xac00, leading = 0x1100, vowel = 0x1161, trailing = 0x11a7;
@@ -60,6 +74,9 @@ char32_t lowerCase(char32_t c) {
   bool within = distance <= run.length && distance % run.step == 0;
   return within ? static_cast<char32_t>(static_cast<int32_t>(c) + run.difference) : c;
 }
+
+bool isUpperCase(char32_t c) { return isIn(upperRuns, c); }
+bool isLowerCase(char32_t c) { return isIn(lowRuns, c); }
 
 bool decompose(char32_t c, char32_t &first, char32_t &second) {
   if (c >= hangul && c < hangul + leadings * vowels * trailings) {

@@ -36,6 +36,9 @@ bool isUnicodeSpace(char32_t c);
 unsigned combiningClass(char32_t c);
 /// One code point's lower case. (U+0130 alone has two: an i, and a dot above, U+0307, which is not given here.)
 char32_t lowerCase(char32_t c);
+/// The categories Lu and Lt; and Ll.
+bool isUpperCase(char32_t c);
+bool isLowerCase(char32_t c);
 /// The canonical decomposition into one or two (second = 0: one); false where there is none.
 bool decompose(char32_t c, char32_t &first, char32_t &second);
 /// What two compose to; 0 where they do not.

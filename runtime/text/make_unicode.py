@@ -46,6 +46,19 @@ def lower_runs():
     return out
 
 
+def stepped_runs(categories):
+    """(first, last, step): code points of these categories, a step from each to the next."""
+    out = []
+    for code in (code for code in ALL if unicodedata.category(chr(code)) in categories):
+        if out:
+            first, last, step = out[-1]
+            if code - last in (1, 2) and (first == last or code - last == step):
+                out[-1] = (first, code, code - last)
+                continue
+        out.append((code, code, 1))
+    return out
+
+
 def decompositions():
     for code in ALL:
         text = unicodedata.decomposition(chr(code))
@@ -74,6 +87,8 @@ def main():
     table("uint32_t", "combiningRuns", (f"0x{code:x}{value:02x}" for code, value in combining))
     lower = (f"{{0x{a:x}, {b - a}, {step}, {diff}}}" for a, b, step, diff in lower_runs())
     table("LowerRun", "lowerRuns", lower)
+    for name, categories in (("upperRuns", ("Lu", "Lt")), ("lowRuns", ("Ll",))):
+        table("CaseRun", name, (f"{{0x{a:x}, {b - a}, {step}}}" for a, b, step in stepped_runs(categories)))
     rows = []
     for code, parts in decompositions():
         # What the standard leaves out of composition decomposes and does not come back.

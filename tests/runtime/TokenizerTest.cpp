@@ -66,6 +66,7 @@ void compare(const std::string &name) {
 TEST(Tokenizer, WordPiece) { compare("wordpiece"); }
 TEST(Tokenizer, BytesOfGpt2) { compare("gpt2"); }
 TEST(Tokenizer, BytesOfGpt4) { compare("gpt4"); }
+TEST(Tokenizer, BytesOfGpt4o) { compare("gpt4o"); }
 TEST(Tokenizer, BytesOfQwen) { compare("qwen"); }
 TEST(Tokenizer, BytesOfStarcoder) { compare("starcoder"); }
 TEST(Tokenizer, BytesOfBloom) { compare("bloom"); }
