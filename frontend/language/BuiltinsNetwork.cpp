@@ -205,6 +205,28 @@ static std::optional<int64_t> attentionGroups(BoundCall &call, const Value &q, c
   return std::nullopt;
 }
 
+/// attention's sinks, f32[H]; null where there are none, nothing where they are wrong.
+static std::optional<mlir::Value> attentionSinks(BoundCall &call, const Value &q) {
+  if (!call.given(8))
+    return mlir::Value();
+  std::optional<Value> given = call.tensor(8);
+  if (!given)
+    return std::nullopt;
+  if (given->rank() == 1 && q.rank() == 4 && dimsOf(given->tensor)[0] == dimsOf(q.tensor)[1] &&
+      given->tensorType().getElementType() == q.tensorType().getElementType())
+    return given->tensor;
+  call.e.error(call.ranges[8], "attention's sinks are a number for each head of queries; this is " + describe(*given) +
+                                   " beside queries of " + describe(q));
+  return std::nullopt;
+}
+
+/// What is seen keeps its share of itself and the sink: of Z = sum e^s, Z / (Z + e^sink).
+static mlir::Value besideSinks(Emit &e, AttentionOp attention, mlir::Value sinks) {
+  mlir::Value sums = attention.getLse();
+  mlir::Value share = e.sigmoid(e.sub(sums, e.broadcastTo(sinks, {1}, dimsOf(sums))));
+  return e.mul(attention.getResult(), e.broadcastTo(share, {0, 1, 2}, dimsOf(attention.getResult())));
+}
+
 static Value attention(BoundCall &call) {
   std::optional<Value> q = call.tensor(0), k = call.tensor(1), v = call.tensor(2);
   std::optional<bool> causal = call.boolean(4);
@@ -244,13 +266,17 @@ static Value attention(BoundCall &call) {
     return Value::error();
   Origins origins = {{q->originOf(0)}, {q->originOf(1)}, {q->originOf(2)}, {v->originOf(3)}};
   mlir::OpBuilder &b = call.e.builder();
-  return Value::tensorOf(
-      emit.create<AttentionOp>(inferred.type, mlir::Type(), q->tensor, k->tensor, v->tensor, *mask, *start,
-                               b.getF64FloatAttr(*scale), b.getBoolAttr(*causal),
-                               options.groups == 1 ? mlir::IntegerAttr() : b.getI64IntegerAttr(options.groups),
-                               call.given(7) ? b.getI64IntegerAttr(*window) : mlir::IntegerAttr())
-          ->getResult(0),
-      shared(std::move(origins)));
+  std::optional<mlir::Value> sinks = attentionSinks(call, *q);
+  if (!sinks)
+    return Value::error();
+  mlir::Type sums;
+  if (*sinks)
+    sums = tensorType(llvm::ArrayRef(dimsOf(inferred.type)).drop_back(), inferred.type.getElementType());
+  auto made = emit.create<AttentionOp>(inferred.type, sums, q->tensor, k->tensor, v->tensor, *mask, *start,
+                                       b.getF64FloatAttr(*scale), b.getBoolAttr(*causal),
+                                       options.groups == 1 ? mlir::IntegerAttr() : b.getI64IntegerAttr(options.groups),
+                                       call.given(7) ? b.getI64IntegerAttr(*window) : mlir::IntegerAttr());
+  return Value::tensorOf(*sinks ? besideSinks(emit, made, *sinks) : made.getResult(), shared(std::move(origins)));
 }
 
 //===-- Indexed access --------------------------------------------------------------------------------------------===//
@@ -394,10 +420,10 @@ llvm::ArrayRef<Builtin> networkBuiltins() {
       {"rms_norm", "x, scale, epsilon=1e-6, axis=-1", rmsNorm},
       // softmax(scale q kᵀ) v of [B, H, T, D]; the mask is true where a key is seen; a query that sees none gives 0;
       // with causal the last query is at the last key, or the first one at key `start`, and sees the last `window` keys
-      // up
-      // to its own. Keys and values may have fewer heads: H / K of queries share one.
+      // up to its own. Keys and values may have fewer heads: H / K of queries share one. `sinks`, f32[H], stand among a
+      // query's scores and take a share of what is seen.
       // torch.nn.functional.scaled_dot_product_attention.
-      {"attention", "q, k, v, mask=None, causal=False, scale=None, start=None, window=None", attention},
+      {"attention", "q, k, v, mask=None, causal=False, scale=None, start=None, window=None, sinks=None", attention},
       // -log softmax(logits)[target]: logits [..., C], targets [...] (or shares [..., C]), a weight for each class.
       // torch.nn.functional.cross_entropy.
       {"cross_entropy", "logits, targets, ignore_index=-100, smoothing=0.0, reduction=\"mean\", weight=None",

@@ -127,10 +127,11 @@ mlir::Value StepDeriver::ringPlaces(Emit &e, int64_t window, const Dim &count) {
 }
 
 bool StepDeriver::visitAttention(AttentionOp op) {
+  auto done = [&] { return (!op.getLse() || set(op.getLse(), 2)) && set(op.getResult(), 2); };
   Axis query = axisOf(op.getQuery()), key = axisOf(op.getKey()), value = axisOf(op.getValue());
   Axis mask = op.getMask() ? axisOf(op.getMask()) : none;
   if (query == 2 && key == none && value == none && !op.getCausal() && (mask == none || mask == 2))
-    return set(op.getResult(), 2); // over a memory
+    return done(); // over a memory
   if (query != 2 || key != 2 || value != 2 || dimsOf(op.getQuery())[2] != time_ || dimsOf(op.getKey())[2] != time_)
     return mixes(op, "positions with each other");
   if (!op.getCausal())
@@ -140,18 +141,18 @@ bool StepDeriver::visitAttention(AttentionOp op) {
   if (!capacity_)
     return unbounded(op);
   if (part_ == Part::Opens) // caches are empty, which they are by themselves
-    return set(op.getResult(), 2);
+    return done();
   mlir::OpBuilder b(op);
   Emit e(b, op.getLoc());
   std::string name = std::to_string(number_++);
   if (std::optional<uint64_t> window = op.getSlidingWindow(); window && static_cast<int64_t>(*window) < *capacity_) {
     keepWindow(e, op, name, static_cast<int64_t>(*window));
-    return set(op.getResult(), 2);
+    return done();
   }
   op.getKeyMutable().assign(cached(e, "keys." + name, op.getKey()));
   op.getValueMutable().assign(cached(e, "values." + name, op.getValue()));
   op.getStartMutable().assign(position_);
-  return set(op.getResult(), 2);
+  return done();
 }
 
 } // namespace kiln::language
