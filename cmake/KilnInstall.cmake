@@ -19,7 +19,7 @@ install(DIRECTORY "${PROJECT_BINARY_DIR}/lib/kiln/targets" DESTINATION lib/kiln 
 install(FILES LICENSE DESTINATION share/doc/kiln)
 install(FILES docs/ops.md docs/fusion.md docs/write-a-backend.md docs/grow-a-backend.md docs/backends.md docs/conformance.md DESTINATION share/doc/kiln)
 
-install(FILES backends/api/kiln_backend.h backends/api/kiln_text.h backends/api/kiln_tree.h DESTINATION include/kiln)
+install(FILES backends/api/kiln_backend.h backends/api/kiln_codes.h backends/api/kiln_text.h backends/api/kiln_tree.h DESTINATION include/kiln)
 install(FILES "${PROJECT_BINARY_DIR}/backends/sdk/Ops.inc" backends/sdk/Ops.h backends/sdk/Graph.h backends/sdk/Emitter.h
               backends/sdk/Language.h backends/sdk/Phases.h DESTINATION include/kiln/sdk)
 install(FILES backends/sdk/forms/Forms.h backends/sdk/forms/Workgroup.h backends/sdk/forms/Number.h backends/sdk/forms/Operands.h

@@ -174,4 +174,9 @@ Value Emit::dequantize(Value blocks, Value scales, Value minimums) {
   return create<DequantizeOp>(require(type, "dequantize"), blocks, scales, minimums);
 }
 
+Value Emit::decode(llvm::StringRef coding, Value codes, Value scales) {
+  return create<DecodeOp>(require(inferDecode(coding, tensorOf(codes), tensorOf(scales)), "decode"), coding, codes,
+                          scales);
+}
+
 } // namespace kiln

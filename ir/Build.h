@@ -98,6 +98,7 @@ public:
   mlir::Value gather(mlir::Value operand, mlir::Value indices, int64_t axis, int64_t batchDims = 0);
   /// `minimums` may be null.
   mlir::Value dequantize(mlir::Value blocks, mlir::Value scales, mlir::Value minimums = {});
+  mlir::Value decode(llvm::StringRef coding, mlir::Value codes, mlir::Value scales);
   mlir::Value scatter(ScatterKind kind, mlir::Value operand, mlir::Value indices, mlir::Value updates, int64_t axis,
                       int64_t batchDims = 0) {
     return create<ScatterOp>(operand.getType(), kind, operand, indices, updates, axis, batchDims);

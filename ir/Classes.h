@@ -28,6 +28,8 @@ inline bool isElementwise(mlir::Operation *op) { return opClassOf(op) == OpClass
 inline bool isLayout(mlir::Operation *op) { return opClassOf(op) == OpClass::Layout; }
 /// A layout op of one tensor alone, by constants: reshape, transpose, broadcast, slice, reverse.
 inline bool isReindexing(mlir::Operation *op) { return isLayout(op) && op->getNumOperands() == 1; }
+/// What makes f32 of numbers that are stored in blocks.
+inline bool widensBlocks(mlir::Operation *op) { return llvm::isa<DequantizeOp, DecodeOp>(op); }
 /// Made of nothing that is stored: constant, iota, extent, and what costs a generator's rounds, random_bits.
 inline bool isSource(mlir::Operation *op) { return opClassOf(op) == OpClass::Source; }
 /// Attention's gradients, of any kind.

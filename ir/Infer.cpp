@@ -2,6 +2,8 @@
 
 #include "ir/Infer.h"
 
+#include "backends/api/kiln_codes.h"
+
 #include "llvm/ADT/SmallSet.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -326,10 +328,8 @@ Inferred inferGather(RankedTensorType operand, RankedTensorType indices, int64_t
   return inferred(dims, operand.getElementType());
 }
 
-Inferred inferDequantize(RankedTensorType blocks, RankedTensorType scales, RankedTensorType minimums) {
-  bool halves = blocks.getElementType().isUnsignedInteger(8);
-  if (blocks.getRank() < 2 || !(halves || blocks.getElementType().isSignlessInteger(8)))
-    return failed("(C1) expected blocks of i8 or ui8 with two axes and more, found " + describe(blocks));
+/// Two blocks share their bytes where they are halves.
+static Inferred rowsOfBlocks(RankedTensorType blocks, RankedTensorType scales, bool halves) {
   SmallVector<Dim> dims = dimsOf(blocks);
   Dim size = dims.pop_back_val();
   if (halves)
@@ -337,11 +337,27 @@ Inferred inferDequantize(RankedTensorType blocks, RankedTensorType scales, Ranke
   if (dims != dimsOf(scales) || !(scales.getElementType().isF16() || scales.getElementType().isF32()))
     return failed("(C2) expected a scale of f16 or f32 for each block, found " + describe(scales) + " for " +
                   describe(blocks));
+  dims.back() = dims.back() * size;
+  return inferred(dims, mlir::Float32Type::get(blocks.getContext()));
+}
+
+Inferred inferDequantize(RankedTensorType blocks, RankedTensorType scales, RankedTensorType minimums) {
+  bool halves = blocks.getElementType().isUnsignedInteger(8);
+  if (blocks.getRank() < 2 || !(halves || blocks.getElementType().isSignlessInteger(8)))
+    return failed("(C1) expected blocks of i8 or ui8 with two axes and more, found " + describe(blocks));
   if (minimums && minimums != scales)
     return failed("(C3) expected minimums of the scales' type, found " + describe(minimums) + " beside " +
                   describe(scales));
-  dims.back() = dims.back() * size;
-  return inferred(dims, mlir::Float32Type::get(blocks.getContext()));
+  return rowsOfBlocks(blocks, scales, halves);
+}
+
+Inferred inferDecode(llvm::StringRef coding, RankedTensorType codes, RankedTensorType scales) {
+  Coding its = codingCalled(coding);
+  if (its == Coding::None)
+    return failed("(C1) the coding \"" + coding + "\" is not known");
+  if (codes.getRank() < 2 || !codes.getElementType().isUnsignedInteger(8))
+    return failed("(C2) expected codes of ui8 with two axes and more, found " + describe(codes));
+  return rowsOfBlocks(codes, scales, bitsOf(its) == 4);
 }
 
 Inferred inferTopK(RankedTensorType operand, int64_t k) {

@@ -50,6 +50,7 @@ Inferred inferConvolution(mlir::RankedTensorType input, mlir::RankedTensorType f
 Inferred inferGather(mlir::RankedTensorType operand, mlir::RankedTensorType indices, int64_t axis, int64_t batchDims);
 /// `minimums` may be null.
 Inferred inferDequantize(mlir::RankedTensorType blocks, mlir::RankedTensorType scales, mlir::RankedTensorType minimums);
+Inferred inferDecode(llvm::StringRef coding, mlir::RankedTensorType codes, mlir::RankedTensorType scales);
 /// The type of `values`; that of `indices` is withElement(type, i32 or i64).
 Inferred inferTopK(mlir::RankedTensorType operand, int64_t k);
 Inferred inferCrossEntropy(mlir::RankedTensorType logits, mlir::RankedTensorType targets);

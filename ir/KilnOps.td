@@ -513,6 +513,28 @@ def Kiln_DequantizeOp : Kiln_LayoutOp<"dequantize"> {
   let hasVerifier = 1;
 }
 
+def Kiln_DecodeOp : Kiln_LayoutOp<"decode"> {
+  let dtypes = "integer, any -> f32";
+  let summary = "rows of codes that stand for numbers of a table, in blocks with a scale each";
+  let description = [{
+    As dequantize, but q is the number that a code stands for, of a table that `coding` names (backends/api/kiln_codes.h): in bytes,
+    `codes[..., K / B, B]`, "e4m3" (without its NaN: 480 stands there) and "e5m2"; in halves of bytes, `codes[..., K / (2 B), B]`, "e2m1", "nf4", "fp4" and "iq4".
+
+    (C1) The coding is known. (C2) Codes are ui8; they and the scales are as dequantize's (C1) and (C2). (C3) The result is as its (C4).
+
+    ```mlir
+    func.func @decode(%codes: tensor<9x1x32xui8>, %s: tensor<9x2xf32>) -> tensor<9x64xf32> {
+      %r = kiln.decode "nf4" %codes, %s : tensor<9x1x32xui8>, tensor<9x2xf32> -> tensor<9x64xf32>
+      return %r : tensor<9x64xf32>
+    }
+    ```
+  }];
+  let arguments = (ins StrAttr:$coding, Kiln_Tensor:$codes, Kiln_Tensor:$scales);
+  let results = (outs Kiln_Tensor:$result);
+  let assemblyFormat = "$coding $codes `,` $scales attr-dict `:` type($codes) `,` type($scales) `->` type($result)";
+  let hasVerifier = 1;
+}
+
 def Kiln_ScatterOp : Kiln_WholeOp<"scatter", [Kiln_AllTypesMatch<"(C1)", ["operand", "result"]>]> {
   let dtypes = "T, integer, T -> T";
   let summary = "operand with updates combined in at places chosen by index; the transpose of gather";

@@ -301,6 +301,10 @@ LogicalResult DequantizeOp::verify() {
                     getType(), "(C4)");
 }
 
+LogicalResult DecodeOp::verify() {
+  return expectType(*this, inferDecode(getCoding(), tensorOf(getCodes()), tensorOf(getScales())), getType(), "(C3)");
+}
+
 LogicalResult ScatterOp::verify() {
   Inferred updates = inferGather(tensorOf(getOperand()), tensorOf(getIndices()), getAxis(), getBatchDims());
   if (!updates)

@@ -1,6 +1,7 @@
 // Ops whose elements take many of an operand's: gather, scatter, reductions, windows, products.
 #include "backends/conformance/Shapes.h"
 
+#include "backends/api/kiln_codes.h"
 #include "backends/sdk/Graph.h"
 
 #include <cmath>
@@ -84,6 +85,25 @@ void dequantize(std::vector<Case> &cases, bool halves, bool lifted, kiln_dtype s
   made.accuracy = {0.5}; // one product; with a minimum, a sum of the rounded one
   if (lifted)
     made.accuracy = {1, true, 2};
+  finish(cases, made, result);
+}
+
+/// Every code, more or less: a table of 256 in bytes has most of them in 13 rows of three blocks of 32.
+void decode(std::vector<Case> &cases, Coding coding, kiln_dtype scales, int64_t size) {
+  Case made =
+      start("decode", std::string(codingName(coding)) + ", " + sdk::dtypeName(scales) + " for " + std::to_string(size),
+            KILN_F32, "elementwise");
+  Kernel &kernel = *made.kernel;
+  kiln_extent rows = kernel.extent(13);
+  made.launches = {{{13}}, {{1}}, {{0}}};
+  addEdgeExtents(made.launches, 1);
+  bool halves = bitsOf(coding) == 4;
+  int64_t perRow = halves ? 4 : 3;
+  uint32_t codes = operand(made, KILN_U8, {rows, fixed(halves ? perRow / 2 : perRow), fixed(size)}, {Fill::Special}),
+           scale = operand(made, scales, {rows, fixed(perRow)});
+  uint32_t result = kernel.op("decode", {codes, scale}, KILN_F32, {rows, fixed(perRow * size)},
+                              {Attribute::text("coding", codingName(coding))});
+  made.accuracy = {0.5}; // one product
   finish(cases, made, result);
 }
 
@@ -358,6 +378,9 @@ void indexCases(std::vector<Case> &cases) {
     for (bool lifted : {false, true})
       for (kiln_dtype scales : {KILN_F16, KILN_F32})
         dequantize(cases, halves, lifted, scales, scales == KILN_F16 ? 32 : 7);
+  for (Coding coding : {Coding::E4M3, Coding::E5M2, Coding::E2M1, Coding::NF4, Coding::FP4, Coding::IQ4})
+    for (kiln_dtype scales : {KILN_F16, KILN_F32})
+      decode(cases, coding, scales, scales == KILN_F16 ? 32 : 7);
   for (kiln_dtype dtype : allDtypes) {
     for (kiln_dtype index : integerDtypes)
       for (bool wrong : {false, true})

@@ -235,7 +235,9 @@ private:
   Expr concat(const Op &op, uint32_t value, const Index &index);
   Expr dynamicUpdate(const Op &op, uint32_t value, const Index &index);
   Expr gather(const Op &op, uint32_t value, const Index &index);
+  Expr ofBlock(const Op &op, const Index &at, bool halves, Index &block);
   Expr dequantize(const Op &op, const Index &at);
+  Expr decode(const Op &op, const Index &at);
   Expr start(uint32_t startValue, const kiln_extent &whole, const kiln_extent &block);
   Expr fromIndex(const Expr &at, kiln_dtype dtype);
   Expr toIndex(const Expr &element, kiln_dtype dtype);

@@ -1,6 +1,7 @@
 // Sources, and ops that read their operands at another place.
 #include "Emitter.h"
 #include "Functions.h"
+#include "kiln_codes.h"
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -63,6 +64,8 @@ Expr Emitter::layout(const Op &op, uint32_t value, const Index &at) {
     return dynamicUpdate(op, value, at);
   case OpCode::Dequantize:
     return dequantize(op, at);
+  case OpCode::Decode:
+    return decode(op, at);
   default:
     return gather(op, value, at);
   }
@@ -335,20 +338,43 @@ Expr Emitter::gather(const Op &op, uint32_t, const Index &at) {
   return element(op.operands[0], from);
 }
 
-/// A byte or half of one, times its block's scale.
-Expr Emitter::dequantize(const Op &op, const Index &at) {
+/// The byte of blocks that element `at` of their rows lies in, or the half of one; and the index of its block.
+Expr Emitter::ofBlock(const Op &op, const Index &at, bool halves, Index &block) {
   const Type &blocks = graph.type(op.operands[0]);
-  bool halves = blocks.dtype == KILN_U8, lifted = op.operands.size() > 2;
   Expr size = extent(blocks.dims.back());
-  Index block = at, from = at;
+  Index from = at;
+  block = at;
   block.back() = bind(indexType(), div(at.back(), size));
   from.back() = halves ? bind(indexType(), div(block.back(), index(2))) : block.back();
   from.push_back(mod(at.back(), size));
   Expr q = bind(registerType(blocks.dtype), element(op.operands[0], from));
-  if (halves) {
-    Expr odd = bind(indexType(), mod(block.back(), index(2)));
-    q = bindElement(KILN_U8, odd.text + " == 1 ? " + q.text + " / 16u : " + q.text + " % 16u", {odd, q});
+  if (!halves)
+    return q;
+  Expr odd = bind(indexType(), mod(block.back(), index(2)));
+  return bindElement(KILN_U8, odd.text + " == 1 ? " + q.text + " / 16u : " + q.text + " % 16u", {odd, q});
+}
+
+/// What the code stands for, times its block's scale.
+Expr Emitter::decode(const Op &op, const Index &at) {
+  Coding coding = codingCalled(op.text("coding"));
+  Index block;
+  Expr code = ofBlock(op, at, bitsOf(coding) == 4, block);
+  std::string bytes;
+  for (int i = 0; i < 1 << bitsOf(coding); ++i) {
+    float number = codedNumber(coding, static_cast<uint8_t>(i));
+    bytes.append(reinterpret_cast<const char *>(&number), sizeof number);
   }
+  Expr wide = tableElement(bytes, KILN_F32, bind(indexType(), toIndex(code, KILN_U8)));
+  Expr scale = convert(element(op.operands[1], block), graph.type(op.operands[1]).dtype, KILN_F32);
+  return bindElement(KILN_F32, wide.text + " * " + scale.text, {wide, scale});
+}
+
+/// A byte or half of one, times its block's scale.
+Expr Emitter::dequantize(const Op &op, const Index &at) {
+  const Type &blocks = graph.type(op.operands[0]);
+  bool halves = blocks.dtype == KILN_U8, lifted = op.operands.size() > 2;
+  Index block;
+  Expr q = ofBlock(op, at, halves, block);
   auto scalar = [&](uint32_t operand) { return convert(element(operand, block), graph.type(operand).dtype, KILN_F32); };
   Expr wide = convert(q, blocks.dtype, KILN_F32), scale = scalar(op.operands[1]);
   std::string text = halves && !lifted ? "(" + wide.text + " - " + literal(KILN_F32, 8, 0).text + ")" : wide.text;

@@ -47,7 +47,7 @@ absl::Status addFile(llvm::SHA256 &hash, const std::string &path) {
 void addWeights(llvm::SHA256 &hash, const WeightSet &weights) {
   add(hash, safetensorsHeader(weights.tensors.tensors(), weights.metadata));
   for (const TensorView &tensor : weights.tensors.tensors())
-    hash.update(llvm::ArrayRef(tensor.data, tensor.bytes));
+    hash.update(llvm::ArrayRef(MadeBytes(tensor).view.data, tensor.bytes));
 }
 
 /// Made where it is not there.
@@ -185,7 +185,8 @@ absl::StatusOr<std::string> programKey(const ModelOptions &options, const std::v
   if (options.weightSet)
     addWeights(hash, *options.weightSet);
   add(hash, options.tokenizer);
-  for (const std::string &file : {options.weights, options.importance})
+  for (const std::string &file :
+       {options.weights, options.importance, namesFile(options.weightsAs) ? options.weightsAs : ""})
     if (absl::Status read = file.empty() ? absl::OkStatus() : addFile(hash, file); !read.ok())
       return read;
   llvm::SmallString<256> full(options.file);

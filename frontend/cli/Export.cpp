@@ -24,7 +24,7 @@ constexpr uint64_t kMostInside = uint64_t{1900} << 20;
 std::string laidOut(const std::vector<TensorView> &tensors) {
   std::string out;
   for (const TensorView &tensor : tensors) {
-    out.append(reinterpret_cast<const char *>(tensor.data), tensor.bytes);
+    out.append(reinterpret_cast<const char *>(MadeBytes(tensor).view.data), tensor.bytes);
     out.resize((out.size() + exported::kExternalAlignment - 1) / exported::kExternalAlignment *
                exported::kExternalAlignment);
   }

@@ -99,12 +99,13 @@ onnx::ImportedFile readOnnx(const std::string &path, const onnx::ImportOptions &
 }
 
 /// What comes next of a text with a recipe.
-void tellTraining(const std::string &text, bool lossIsOpen, bool adapted = false) {
+/// `blocks`: the file of weights in blocks, where there is one.
+void tellTraining(const std::string &text, bool lossIsOpen, bool adapted = false, const std::string &blocks = "") {
   if (lossIsOpen)
     std::printf("its loss is left to name: name_a_loss in %s\n", text.c_str());
   if (adapted) // by PEFT's names, without the base
-    std::printf("kiln train %s --save adapter.safetensors --save-only '*lora*' --save-prefix base_model.model.\n",
-                text.c_str());
+    std::printf("kiln train %s%s --save adapter.safetensors --save-only '*lora*' --save-prefix base_model.model.\n",
+                text.c_str(), blocks.empty() ? "" : (" --weights-as " + blocks).c_str());
   else
     std::printf("kiln train %s --save tuned.safetensors\n", text.c_str());
 }
@@ -184,10 +185,11 @@ absl::Status checkWritable(const std::string &path, const std::string &output) {
 }
 
 /// Behind the text's first words: how its weights at `path` are loaded.
-std::string withUse(const huggingface::Imported &imported, const std::string &path) {
+std::string withUse(const huggingface::Imported &imported, const std::string &path, bool inBlocks = false) {
   std::string prefix = imported.prefix.empty() ? "" : imported.prefix + "=";
   size_t end = imported.text.find("\n\n") + 1;
-  return imported.text.substr(0, end) + "# Its weights: --load " + prefix + path + imported.rules() + "\n" +
+  return imported.text.substr(0, end) + "# Its weights: --load " + prefix + path + imported.rules() +
+         (inBlocks ? "\n# They are in blocks: it is built and trained with --weights-as " + path : "") + "\n" +
          imported.text.substr(end);
 }
 
@@ -224,10 +226,11 @@ int importModel(const ImportOptions &options, huggingface::Imported &imported) {
   bool adapted = options.lora > 0, trains = options.train || adapted, lossIsOpen = false;
   if (adapted)
     huggingface::addAdapters(imported, options.lora);
+  bool inBlocks = adapted && ownWeights && huggingface::nameInBlocks(imported);
   huggingface::Imported plain; // what is written beside the text has the names that the text had
   plain.text = imported.text;
   plain.renames = imported.renames;
-  std::string text = ownWeights && (adapted || imported.gathered) ? withUse(plain, weights)
+  std::string text = ownWeights && (adapted || imported.gathered) ? withUse(plain, weights, inBlocks)
                      : imported.weights.empty()                   ? imported.text
                                                                   : withUse(imported, imported.weights);
   if (trains) {
@@ -258,7 +261,7 @@ int importModel(const ImportOptions &options, huggingface::Imported &imported) {
   bool fits =
       ownWeights || (imported.prefix.empty() && imported.rules().empty() && imported.weights.ends_with(".safetensors"));
   if (trains)
-    tellTraining(output, lossIsOpen, adapted);
+    tellTraining(output, lossIsOpen, adapted, inBlocks ? weights : "");
   else if (fits)
     std::printf("kiln build %s --weights %s\n", output.c_str(), (ownWeights ? weights : imported.weights).c_str());
   return 0;
@@ -312,6 +315,8 @@ CLI::App *addImport(CLI::App &app, ImportOptions &options) {
                    "RANK: adapters of this rank on the projections of queries and values, and a recipe that trains "
                    "them alone (a folder or a GGUF file)")
       ->check(CLI::Range(1, 4096));
+  command->add_flag("--widen", options.widen,
+                    "with --lora: quantised weights in f32, in place of the blocks that they are in");
   command->add_flag("--flat", options.flat, "of an ONNX file: every layer is written out, none is a module");
   command->add_flag("--ops", options.ops, "only print the table of ONNX's ops, and what each becomes");
   return command;
@@ -333,7 +338,8 @@ int commandImport(ImportOptions &options) {
     if (!isModel(options.path))
       fail("'%s' is no model that can be imported: a folder with a config.json, a .gguf or an .onnx file is expected",
            options.path.c_str());
-    huggingface::Imported imported = readModel(options.path, options.model, /*keepBlocks=*/false);
+    // What adapters train beside stays as it is; what is trained itself is f32.
+    huggingface::Imported imported = readModel(options.path, options.model, options.lora > 0 && !options.widen);
     return importModel(options, imported);
   } catch (const std::exception &error) {
     return failed(error);
@@ -381,6 +387,10 @@ int importGiven(ModelOptions &options) {
     }
     if (!options.weights.empty())
       fail("--weights %s: the weights are those of %s", options.weights.c_str(), options.file.c_str());
+    if (namesFile(options.weightsAs))
+      fail("--weights-as %s: a file of blocks is for a text that was imported with it; %s keeps its own without the "
+           "option",
+           options.weightsAs.c_str(), options.file.c_str());
     huggingface::Imported imported = readModel(options.file, options.model, options.weightsAs.empty());
     options.text = std::move(imported.text);
     options.importedFiles = filesOf(options.file);

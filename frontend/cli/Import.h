@@ -22,6 +22,7 @@ struct ImportOptions {
   bool check = false;                      ///< of an ONNX file: only list what is missing
   bool train = false;                      ///< the text has a recipe, and what training wants
   int64_t lora = 0;                        ///< the rank of adapters, which alone are trained; 0: none
+  bool widen = false;                      ///< with adapters: weights in f32, not in the blocks that they are in
   bool flat = false;                       ///< of an ONNX file: what repeats is written out
   bool ops = false;                        ///< only print the table of ONNX's ops
   std::vector<std::string> rawBounds, rawDims;

@@ -77,10 +77,12 @@ void addCompileOptions(CLI::App *app, kiln::ModelOptions &options, RawOptions &r
       ->delimiter(',');
   app->add_option("--weights", options.weights, "a safetensors file to put into the program");
   app->add_option("--weights-as", options.weightsAs,
-                  "f32, bf16, q8 (bytes, and a scale for 32 of them), or q4 (halves of bytes, and a minimum): how "
-                  "matrices are stored; what a "
+                  "f32, bf16, q8 (bytes, and a scale for 32 of them), q4 (halves of bytes, and a minimum), or "
+                  "FILE.safetensors, of weights in blocks (as they are there): how matrices are stored; what a "
                   "recipe trains stays as it is, and without frozen matrices the program does not train")
-      ->check(CLI::IsMember({"f32", "bf16", "q8", "q4"}));
+      ->check([](const std::string &form) {
+        return kiln::namesFile(form) ? std::string() : CLI::IsMember({"f32", "bf16", "q8", "q4"})(form);
+      });
   app->add_option("--importance", options.importance,
                   "with --weights-as q4: what matrices are rounded by, a file that a program built with --observe "
                   "wrote with `run --output`");

@@ -8,10 +8,10 @@
 #include "frontend/driver/Files.h"
 #include "frontend/driver/ImageObject.h"
 #include "frontend/driver/LibraryHeader.h"
+#include "frontend/driver/StoredForms.h"
 #include "frontend/language/Load.h"
 #include "ir/Kiln.h"
 #include "passes/Pipelines.h"
-#include "runtime/program/BlockForm.h"
 #include "runtime/program/StoredWeights.h"
 #include "runtime/program/Weights.h"
 #include "runtime/support/CacheFolder.h"
@@ -217,15 +217,6 @@ absl::Status Compilation::load() {
   });
 }
 
-/// Of weights that come in blocks, as an import leaves them: how they lie.
-static StoredForms formsOf(const WeightSet *weights) {
-  StoredForms forms;
-  for (const TensorView &tensor : weights ? weights->tensors.tensors() : std::vector<TensorView>())
-    if (auto form = blockFormOf(tensor.name, [&](const std::string &name) { return weights->tensors.find(name); }))
-      forms[tensor.name] = *form;
-  return forms;
-}
-
 absl::Status Compilation::runPasses(const std::string &until) {
   hadRecipe_ = (*module_)->hasAttr("kiln.train");
   if (options_.memoryBudget == 0 || !until.empty())
@@ -252,10 +243,13 @@ absl::Status Compilation::runStages(llvm::StringRef after, llvm::StringRef until
     pipeline.after = after;
     pipeline.until = until;
     pipeline.compute = options_.compute;
-    pipeline.weightsAs = options_.weightsAs;
+    absl::StatusOr<StoredForms> forms = storedForms(options_);
+    if (!forms.ok())
+      return forms.status();
+    pipeline.weightsAs = namesFile(options_.weightsAs) ? "" : options_.weightsAs;
     pipeline.observe = options_.observe;
     pipeline.blockRows = options_.blockRows;
-    pipeline.storedForms = formsOf(options_.weightsAs.empty() ? options_.weightSet.get() : nullptr);
+    pipeline.storedForms = std::move(*forms);
     pipeline.verify = options_.verifyStages;
     pipeline.afterStage = [&](llvm::StringRef stage, mlir::ModuleOp module) {
       written.Update(writeStage(stage, module));
@@ -435,22 +429,21 @@ absl::Status Compilation::describeBackends(ImageParts &parts, LinkJob &job, cons
 
 /// The bytes of the weights that go into the program; `file` and `header` hold what of them is nowhere else.
 absl::Status Compilation::findWeights(LinkJob &job, std::unique_ptr<llvm::MemoryBuffer> &file, std::string &header) {
-  auto add = [&](const void *data, size_t size) {
-    job.weights.push_back({static_cast<const uint8_t *>(data), size});
-    job.weightBytes += size;
+  auto add = [&](const TensorView &piece) {
+    job.weights.push_back(piece);
+    job.weightBytes += piece.bytes;
   };
   if (options_.weightSet) {
-    std::vector<TensorView> tensors = options_.weightSet->tensors.tensors();
-    header = safetensorsHeader(tensors, options_.weightSet->metadata);
-    add(header.data(), header.size());
-    for (const TensorView &tensor : tensors)
-      add(tensor.data, tensor.bytes);
+    header = safetensorsHeader(options_.weightSet->tensors.tensors(), options_.weightSet->metadata);
+    add({"", KILN_U8, {}, reinterpret_cast<const uint8_t *>(header.data()), header.size()});
+    llvm::for_each(options_.weightSet->tensors.tensors(), add);
   } else if (!options_.weights.empty()) {
     auto opened = llvm::MemoryBuffer::getFile(options_.weights, /*IsText=*/false, /*RequiresNullTerminator=*/false);
     if (!opened)
       return absl::NotFoundError(absl::StrCat("cannot read ", options_.weights, ": ", opened.getError().message()));
     file = std::move(*opened);
-    add(file->getBufferStart(), file->getBufferSize());
+    const auto *bytes = reinterpret_cast<const uint8_t *>(file->getBufferStart());
+    add({"", KILN_U8, {}, bytes, file->getBufferSize()});
   }
   return absl::OkStatus();
 }

@@ -201,12 +201,14 @@ int appendWeights(int file, const LinkJob &job) {
   off_t end = lseek(file, 0, SEEK_END);
   if (end < 0 || lseek(file, (end + alignment - 1) / alignment * alignment, SEEK_SET) < 0)
     return errno;
-  for (const ObjectBytes &piece : job.weights)
-    for (size_t done = 0; done < piece.size;)
-      if (ssize_t n = write(file, piece.data + done, piece.size - done); n > 0)
+  for (const TensorView &each : job.weights) {
+    MadeBytes piece(each);
+    for (size_t done = 0; done < each.bytes;)
+      if (ssize_t n = write(file, piece.view.data + done, each.bytes - done); n > 0)
         done += static_cast<size_t>(n);
       else if (n == 0 || errno != EINTR)
         return n == 0 ? ENOSPC : errno;
+  }
   std::string trailer = KILN_WEIGHTS_MARK;
   trailer.append(reinterpret_cast<const char *>(&job.weightBytes), sizeof job.weightBytes);
   ssize_t written = write(file, trailer.data(), trailer.size());

@@ -1,6 +1,8 @@
 // Linking of a program from objects in memory, by lld in this process.
 #pragma once
 
+#include "runtime/support/Tensor.h"
+
 #include "absl/status/status.h"
 
 #include <cstdint>
@@ -35,7 +37,7 @@ struct LinkJob {
   std::vector<std::string> archives; ///< paths, in link order
   std::string output;                ///< replaced atomically
   /// Bytes that are put behind what is linked, piece after piece: a safetensors file, or none.
-  std::vector<ObjectBytes> weights;
+  std::vector<TensorView> weights;
   uint64_t weightBytes = 0; ///< of all of them
   bool shared = false;      ///< a shared library in place of an executable
   /// Of a library: the names that it exports, each with the symbol that it stands for; nothing else is visible. None:

@@ -16,6 +16,9 @@ struct WeightSet;
 /// "1.5GB", "800MiB", "4000000": false for what is no size, or nothing.
 bool parseBytes(const std::string &text, int64_t &bytes);
 
+/// Whether `--weights-as` names a file of blocks, in place of a form.
+inline bool namesFile(const std::string &weightsAs) { return weightsAs.ends_with(".safetensors"); }
+
 struct ModelOptions {
   std::string file; ///< the model's .kiln text, or an ONNX file
   /// The text itself, where it is not what the file holds (an editor's); locations name the file.

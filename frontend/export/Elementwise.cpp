@@ -217,6 +217,7 @@ std::vector<Op> elementwiseOps() {
       {"gelu", "Gelu (before opset 20 its parts)", gelu},
       {"random_bits", "", random},
       {"dequantize", "", blocks},
+      {"decode", "", blocks},
       {"random_uniform", "", random},
       {"random_normal", "", random},
       {"dropout", "", random},

@@ -158,20 +158,21 @@ absl::Status Exporter::weight(mlir::Value argument, const std::string &name) {
   if (!llvm::equal(found->shape, type.getShape()) || isFloat(found->dtype) != isFloat(wanted))
     return misfit("");
   Tensor converted;
-  TensorView view = *found;
+  MadeBytes made(*found);
+  TensorView view = made.view;
   if (found->dtype != wanted) {
     converted = Tensor(name, wanted, found->shape);
     if (std::string why;
-        !convertElements(found->dtype, found->data, wanted, converted.memory.data(), converted.count(), why))
+        !convertElements(found->dtype, view.data, wanted, converted.memory.data(), converted.count(), why))
       return misfit(why);
     view = converted.view();
   }
   std::string_view bytes(reinterpret_cast<const char *>(view.data), view.bytes);
-  bool outside = !options_.externalFile.empty() && view.data == found->data && view.bytes >= 1024;
+  bool outside = !options_.externalFile.empty() && view.data == made.view.data && view.bytes >= 1024;
   initializers_.push_back(tensor(name, dataTypeOf(type.getElementType()), view.shape, bytes,
                                  outside ? options_.externalFile : std::string(), offset_));
   if (outside) {
-    file_.external.push_back(view);
+    file_.external.push_back(*found);
     offset_ += (view.bytes + kExternalAlignment - 1) / kExternalAlignment * kExternalAlignment;
   }
   graph_.set(argument, name);

@@ -126,13 +126,13 @@ void splitQ3_K(const uint8_t *block, int8_t *numbers, float *scales, float *) {
     numbers[i] = static_cast<int8_t>(twoAt(block + 32, i) - (block[i % 32] >> (i / 32) & 1 ? 0 : 4));
 }
 
-/// What four bits stand for in IQ4, and in MXFP4, there doubled.
-constexpr int8_t unevenly[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
-constexpr int8_t floating[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+void placeCodes(const uint8_t *block, int8_t *numbers) {
+  nibbles(block, nullptr, [&](int i, int q) { numbers[i] = static_cast<int8_t>(q); });
+}
 
 void splitIQ4_NL(const uint8_t *block, int8_t *numbers, float *scales, float *) {
   *scales = halfAt(block);
-  nibbles(block + 2, nullptr, [&](int i, int q) { numbers[i] = unevenly[q]; });
+  placeCodes(block + 2, numbers);
 }
 
 void splitIQ4_XS(const uint8_t *block, int8_t *numbers, float *scales, float *) {
@@ -141,18 +141,21 @@ void splitIQ4_XS(const uint8_t *block, int8_t *numbers, float *scales, float *) 
   for (int j = 0; j < 8; ++j) {
     int four = block[4 + j / 2] >> (4 * (j % 2)) & 15, two = high >> (2 * j) & 3;
     scales[j] = scale * static_cast<float>((four | two << 4) - 32);
-    nibbles(block + 8 + 16 * j, nullptr, [&](int i, int q) { numbers[32 * j + i] = unevenly[q]; });
+    placeCodes(block + 8 + 16 * j, numbers + 32 * j);
   }
 }
 
 void splitMXFP4(const uint8_t *block, int8_t *numbers, float *scales, float *) {
-  *scales = std::ldexp(1.0F, block[0] - 128);
-  nibbles(block + 1, nullptr, [&](int i, int q) { numbers[i] = floating[q]; });
+  *scales = std::ldexp(1.0F, block[0] - 127);
+  placeCodes(block + 1, numbers);
 }
 
 constexpr BlockForm none{}, bytes{32}, bytesLifted{32, false, false, true}, bytesWide{32, false, true, true},
-    bytesScaled{32, false, true}, sixteens{16, false, true}, sixteensLifted{16, false, true, true}, halves{32, true},
-    halvesLifted{32, true, false, true}, halvesWide{32, true, true, true};
+    sixteens{16, false, true}, sixteensLifted{16, false, true, true}, halves{32, true},
+    halvesLifted{32, true, false, true}, halvesWide{32, true, true, true},
+    unevenly{32, true, false, false, false, false, Coding::IQ4},
+    unevenlyWide{32, true, true, false, false, false, Coding::IQ4},
+    floating{32, true, true, false, false, false, Coding::E2M1};
 
 constexpr BlockType types[] = {
     {0, "F32", 1, 4, KILN_F32, none, nullptr},
@@ -167,10 +170,10 @@ constexpr BlockType types[] = {
     {12, "Q4_K", 256, 144, KILN_F32, halvesWide, splitQ4_K},
     {13, "Q5_K", 256, 176, KILN_F32, bytesWide, splitQ5_K},
     {14, "Q6_K", 256, 210, KILN_F32, sixteens, splitQ6_K},
-    {20, "IQ4_NL", 32, 18, KILN_F32, bytes, splitIQ4_NL},
-    {23, "IQ4_XS", 256, 136, KILN_F32, bytesScaled, splitIQ4_XS},
+    {20, "IQ4_NL", 32, 18, KILN_F32, unevenly, splitIQ4_NL},
+    {23, "IQ4_XS", 256, 136, KILN_F32, unevenlyWide, splitIQ4_XS},
     {30, "BF16", 1, 2, KILN_BF16, none, nullptr},
-    {39, "MXFP4", 32, 17, KILN_F32, bytesScaled, splitMXFP4},
+    {39, "MXFP4", 32, 17, KILN_F32, floating, splitMXFP4},
 };
 // Of a block at most.
 constexpr int64_t mostElements = 256, mostScales = 16;
@@ -198,7 +201,9 @@ void BlockType::widen(const uint8_t *block, float *out) const {
   float scales[mostScales], minimums[mostScales];
   split(block, numbers, scales, minimums);
   for (int64_t i = 0; i < elements; ++i) {
-    float product = scales[i / kept.size] * static_cast<float>(numbers[i]);
+    float number = kept.coding == Coding::None ? static_cast<float>(numbers[i])
+                                               : codedNumber(kept.coding, static_cast<uint8_t>(numbers[i]));
+    float product = scales[i / kept.size] * number;
     out[i] = kept.minimums ? product + minimums[i / kept.size] : product;
   }
 }

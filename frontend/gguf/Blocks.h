@@ -17,7 +17,7 @@ struct BlockType {
   kiln_dtype plain; ///< of what is no block but a number
   /// How a program stores its matrices without rounding them anew; its scales are wide where they are products of two.
   BlockForm kept;
-  /// Where there is a form: a block's numbers, signed (of halves -8 to 7, or 0 to 15 with minimums), and of each
+  /// Where there is a form: a block's numbers, signed (of halves -8 to 7, or 0 to 15 with minimums; codes), and of each
   /// `kept.size` of them the scale and, where there are some, the minimum.
   void (*split)(const uint8_t *block, int8_t *numbers, float *scales, float *minimums);
 

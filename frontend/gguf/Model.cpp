@@ -1,6 +1,7 @@
 // llama.cpp's names and forms, taken back to those of Hugging Face.
 #include "frontend/gguf/Model.h"
 
+#include "frontend/gguf/Keep.h"
 #include "frontend/gguf/Names.h"
 #include "frontend/gguf/Words.h"
 #include "frontend/huggingface/Chat.h"
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <deque>
 #include <filesystem>
 #include <map>
 
@@ -57,8 +59,9 @@ public:
   std::string config();
   /// The file's keys of these settings.
   const std::map<std::string, std::string> &keys() const { return keys_; }
-  /// The tensors by Hugging Face's names, in Hugging Face's forms; `memory` holds those that are not the file's own.
-  std::vector<TensorView> tensors(std::vector<Tensor> &memory);
+  /// The tensors by Hugging Face's names, in Hugging Face's forms; those that are not the file's own are
+  /// made when they are read, while this and the file last.
+  std::vector<TensorView> tensors();
 
 private:
   /// A tensor as the model has it; of a stack of experts one of several.
@@ -91,15 +94,25 @@ private:
   std::string factorsOf(const char *tensor);
   std::string nameOf(const std::string &theirs) const;
   std::vector<Piece> piecesOf(const TensorInfo &tensor) const;
-  void addTensor(const Piece &piece, std::vector<TensorView> &views, std::vector<Tensor> &memory) const;
+  void addTensor(const Piece &piece, std::vector<TensorView> &views);
   Change changeOf(const std::string &name, const TensorInfo &tensor) const;
   void undo(Change change, Tensor &tensor) const;
 
   bool keeps(Change change, const TensorInfo &tensor) const;
   int64_t headsOf(const std::string &name, int64_t rows) const;
   std::vector<int64_t> theirRows(Change change, const std::string &name, int64_t rows) const;
-  void keep(const std::string &name, const TensorInfo &tensor, Change change, std::vector<TensorView> &views,
-            std::vector<Tensor> &memory) const;
+
+  /// What is made of the file's bytes when it is read: a tensor, or a part of its blocks.
+  struct Made final : TensorSource {
+    Made(const Reading &reading, Piece piece, Change change, std::optional<BlockForm> form, size_t part)
+        : reading(reading), piece(std::move(piece)), change(change), form(form), part(part) {}
+    void make(const TensorView &view, uint8_t *to) const override;
+    const Reading &reading;
+    Piece piece;
+    Change change;
+    std::optional<BlockForm> form;
+    size_t part;
+  };
 
   const File &file_;
   bool keepBlocks_;
@@ -107,6 +120,7 @@ private:
   std::map<std::string, std::string> keys_;
   int64_t experts_ = 0; ///< of a layer's mixture; 0: there are none
   const Architecture *entry_ = nullptr;
+  std::deque<Made> made_;
 };
 
 int64_t Reading::need(const char *name) const {
@@ -167,7 +181,8 @@ std::string Reading::yarn() const {
   int64_t length =
       file_.whole(key("rope.scaling.original_context_length")).value_or(file_.whole(key("context_length")).value_or(0));
   std::string text = R"({"rope_type":"yarn","factor":)" + jsonNumber(factor) +
-                     ",\"original_max_position_embeddings\":" + std::to_string(length);
+                     ",\"original_max_position_embeddings\":" + std::to_string(length) +
+                     (is({"gpt-oss"}) ? ",\"truncate\":false" : "");
   for (auto [ours, theirs] :
        {std::pair("beta_fast", "rope.scaling.yarn_beta_fast"), {"beta_slow", "rope.scaling.yarn_beta_slow"}})
     if (std::optional<double> found = file_.number(key(theirs)))
@@ -249,7 +264,7 @@ void Reading::readExperts() {
     fail("%s: '%s' is %s; a whole number from 1 to %lld, the number of experts, is expected", file_.what().c_str(),
          key("expert_used_count").c_str(), used ? std::to_string(*used).c_str() : "missing",
          static_cast<long long>(*count));
-  for (auto [name, usual] : {std::pair("expert_gating_func", 1.0),
+  for (auto [name, usual] : {std::pair("expert_gating_func", is({"gpt-oss"}) ? 3.0 : 1.0),
                              {"expert_weights_scale", 1.0},
                              {"expert_shared_count", 0.0},
                              {"expert_group_count", 1.0}}) // softmax, …
@@ -263,6 +278,7 @@ void Reading::readExperts() {
 
 void Reading::addExperts() {
   add("num_experts", std::to_string(experts_), key("expert_count"));
+  add("num_local_experts", std::to_string(experts_), key("expert_count"));
   add("num_experts_per_tok", std::to_string(need("expert_used_count")), key("expert_used_count"));
   addWhole("moe_intermediate_size", "expert_feed_forward_length");
   addWhole("shared_expert_intermediate_size", "expert_shared_feed_forward_length");
@@ -348,6 +364,8 @@ std::string Reading::nameOf(const std::string &theirs) const {
     return theirs;
   if (ours == "input_layernorm" && has("attn_norm_2.weight"))
     ours = "ln_mlp";
+  if (ours.ends_with(".sinks"))
+    end = ""; // no weight of a layer
   return entry_->layers + stem.substr(4, number - 4) + "." + ours + end;
 }
 
@@ -434,46 +452,6 @@ bool Reading::keeps(Change change, const TensorInfo &tensor) const {
          change != Change::CountsFromZero;
 }
 
-void Reading::keep(const std::string &name, const TensorInfo &tensor, Change change, std::vector<TensorView> &views,
-                   std::vector<Tensor> &memory) const {
-  const BlockType &type = *tensor.type;
-  int64_t rows = tensor.shape[0], width = tensor.shape[1], perRow = width / type.kept.size;
-  BlockForm form = type.kept;
-  form.halves = form.halves && form.fits(width); // else as bytes
-  form.columns = change == Change::Transposed;
-  std::vector<int64_t> theirs = theirRows(change, name, rows);
-  Tensor numbers(name, form.numbersType(), form.numbersShape(rows, width));
-  Tensor scales(name + form.scalesEnd(), form.scalesType(), form.scalesShape(rows, width)),
-      minimums(name + BlockForm::minimumsEnd, form.scalesType(), form.scalesShape(rows, width));
-  std::vector<int8_t> q(static_cast<size_t>(width));
-  std::vector<float> its(static_cast<size_t>(perRow)), least(static_cast<size_t>(perRow));
-  size_t rowBytes = static_cast<size_t>(width / type.elements) * type.bytes;
-  for (int64_t row = 0; row < rows; ++row) {
-    const uint8_t *from =
-        tensor.data + static_cast<size_t>(theirs.empty() ? row : theirs[static_cast<size_t>(row)]) * rowBytes;
-    for (int64_t i = 0; i < width; i += type.elements, from += type.bytes)
-      type.split(from, q.data() + i, its.data() + i / form.size, least.data() + i / form.size);
-    auto *to = numbers.as<uint8_t>() + row * width / (form.halves ? 2 : 1);
-    for (int64_t i = 0; i < width; ++i)
-      form.pack(to, i, q[static_cast<size_t>(i)]);
-    for (int64_t b = 0; b < perRow; ++b) {
-      auto store = [&](Tensor &to, const std::vector<float> &from) {
-        storeNumber(form.scalesType(), to.as<void>(), row * perRow + b,
-                    static_cast<double>(from[static_cast<size_t>(b)]));
-      };
-      store(scales, its);
-      if (form.minimums)
-        store(minimums, least);
-    }
-  }
-  for (Tensor *tensor : {&numbers, &scales, &minimums}) {
-    if (tensor == &minimums && !form.minimums)
-      continue;
-    views.push_back(tensor->view());
-    memory.push_back(std::move(*tensor));
-  }
-}
-
 /// A stack of experts as the matrices that it is made of; any other tensor as it is.
 std::vector<Reading::Piece> Reading::piecesOf(const TensorInfo &tensor) const {
   size_t number = tensor.name.find('.', 4), end = tensor.name.rfind('.');
@@ -486,9 +464,10 @@ std::vector<Reading::Piece> Reading::piecesOf(const TensorInfo &tensor) const {
       whole.tensor.shape.insert(whole.tensor.shape.begin(), 1);
     return {std::move(whole)};
   }
-  if (tensor.shape.size() != 3 || tensor.shape[0] != experts_)
-    fail("%s: the tensor '%s' is no stack of %lld matrices, one for each expert", file_.what().c_str(),
-         tensor.name.c_str(), static_cast<long long>(experts_));
+  bool isBias = tensor.name.ends_with(".bias");
+  if (tensor.shape.size() != (isBias ? 2 : 3) || tensor.shape[0] != experts_)
+    fail("%s: the tensor '%s' is no stack of %lld %s, one for each expert", file_.what().c_str(), tensor.name.c_str(),
+         static_cast<long long>(experts_), isBias ? "rows" : "matrices");
   std::string front = "model.layers." + tensor.name.substr(4, number - 4) + ".", back = tensor.name.substr(end);
   size_t star = ours.find('*');
   std::vector<Piece> pieces;
@@ -502,15 +481,37 @@ std::vector<Reading::Piece> Reading::piecesOf(const TensorInfo &tensor) const {
   return pieces;
 }
 
-void Reading::addTensor(const Piece &piece, std::vector<TensorView> &views, std::vector<Tensor> &memory) const {
+void Reading::addTensor(const Piece &piece, std::vector<TensorView> &views) {
   const auto &[name, tensor] = piece;
   Change change = changeOf(name, tensor);
   if (tensor.type->elements == 1 && change == Change::None) {
     views.push_back({name, tensor.type->plain, tensor.shape, tensor.data, tensor.bytes});
     return;
   }
+  theirRows(change, name, tensor.shape.empty() ? 0 : tensor.shape[0]); // which checks them
+  std::vector<TensorView> types;
+  std::optional<BlockForm> form;
   if (keeps(change, tensor)) {
-    keep(name, tensor, change, views, memory);
+    form = keptForm(tensor, change == Change::Transposed);
+    types = keptTypes(name, tensor, *form);
+  } else {
+    std::vector<int64_t> shape = tensor.shape;
+    if (change == Change::Transposed)
+      std::swap(shape[0], shape[1]);
+    types.push_back(
+        {name, KILN_F32, shape, nullptr, static_cast<size_t>(countElements(shape).value_or(0)) * sizeof(float)});
+  }
+  for (size_t part = 0; part < types.size(); ++part) {
+    types[part].source = &made_.emplace_back(*this, piece, change, form, part);
+    views.push_back(std::move(types[part]));
+  }
+}
+
+void Reading::Made::make(const TensorView &view, uint8_t *to) const {
+  const auto &[name, tensor] = piece;
+  if (form) {
+    std::vector<Tensor> parts = keptParts(name, tensor, *form, reading.theirRows(change, name, tensor.shape[0]));
+    std::memcpy(to, parts[part].memory.data(), view.bytes);
     return;
   }
   Tensor wide(name, KILN_F32, tensor.shape);
@@ -518,17 +519,16 @@ void Reading::addTensor(const Piece &piece, std::vector<TensorView> &views, std:
   float *out = wide.as<float>();
   for (int64_t i = 0; i < wide.count(); i += tensor.type->elements, block += tensor.type->bytes)
     tensor.type->widen(block, out + i);
-  undo(change, wide);
-  views.push_back(wide.view());
-  memory.push_back(std::move(wide));
+  reading.undo(change, wide);
+  std::memcpy(to, out, view.bytes);
 }
 
-std::vector<TensorView> Reading::tensors(std::vector<Tensor> &memory) {
+std::vector<TensorView> Reading::tensors() {
   std::vector<TensorView> views;
   for (const TensorInfo &tensor : file_.tensors())
     if (!tensor.name.starts_with("rope_f")) // a setting: factorsOf
       for (const Piece &piece : piecesOf(tensor))
-        addTensor(piece, views, memory);
+        addTensor(piece, views);
   return views;
 }
 
@@ -555,15 +555,16 @@ bool isGguf(const std::string &path) {
 
 huggingface::Imported modelOf(File opened, const std::string &architecture, bool keepBlocks) {
   struct Held {
+    Held(File opened, bool keepBlocks) : file(std::move(opened)), reading(file, keepBlocks) {}
     File file;
-    std::vector<Tensor> memory;
+    Reading reading;
   };
-  auto held = std::make_shared<Held>(Held{std::move(opened), {}});
+  auto held = std::make_shared<Held>(std::move(opened), keepBlocks);
   const File &file = held->file;
-  Reading reading(file, keepBlocks);
+  Reading &reading = held->reading;
   huggingface::Settings settings(Json::parse(reading.config(), file.what()), file.what());
   settings.setKeys(reading.keys());
-  Safetensors tensors = Safetensors::of(reading.tensors(held->memory), file.what(), held);
+  Safetensors tensors = Safetensors::of(reading.tensors(), file.what(), held);
   huggingface::Imported model =
       huggingface::makeModel(settings, std::move(tensors), architecture.empty() ? reading.model() : architecture);
   model.tokenizer = tokenizerOf(file);

@@ -34,6 +34,7 @@ constexpr Architecture architectures[] = {
     {"bloom", "bloom", "BloomForCausalLM", blocks},
     {"falcon", "falcon", "FalconForCausalLM", blocks},
     {"gptneox", "gpt_neox", "GPTNeoXForCausalLM", "gpt_neox.layers."},
+    {"gpt-oss", "gpt_oss", "GptOssForCausalLM"},
 };
 
 struct Renaming {
@@ -65,6 +66,8 @@ constexpr Renaming parts[] = {
     {"post_ffw_norm", "post_mlp_layernorm", "glm4"},
     {"ffn_norm", "pre_feedforward_layernorm", "gemma2 gemma3"},
     {"ffn_gate_inp", "block_sparse_moe.gate", "llama"},
+    {"ffn_gate_inp", "mlp.router", "gpt-oss"},
+    {"attn_sinks", "self_attn.sinks", "gpt-oss"},
     {"ffn_gate_inp", "mlp.gate"},
     {"ffn_gate_inp_shexp", "mlp.shared_expert_gate"},
     {"ffn_gate_shexp", "mlp.shared_expert.gate_proj"},

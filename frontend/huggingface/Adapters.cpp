@@ -1,6 +1,7 @@
 // A family's text gives each of its projections a line of its own: NAME = Linear(…).
 #include "frontend/huggingface/Adapters.h"
 
+#include "runtime/program/BlockForm.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -51,6 +52,30 @@ void addAdapters(Imported &imported, int64_t rank) {
                       [&](const TensorView &tensor) { return tensor.name.ends_with(ending); }))
         imported.renames.push_back("*" + ending + "=*." + name + ".base_layer." + part);
     }
+}
+
+bool nameInBlocks(Imported &imported) {
+  const Safetensors &tensors = imported.tensors;
+  bool any = std::any_of(tensors.tensors().begin(), tensors.tensors().end(), [&](const TensorView &tensor) {
+    return blockFormOf(tensor.name, [&](const std::string &name) { return tensors.find(name); }).has_value();
+  });
+  if (!any)
+    return false;
+  std::vector<Safetensors> one;
+  one.push_back(std::move(imported.tensors));
+  imported.tensors = Safetensors::join(std::move(one), [&](size_t, const std::string &name) {
+    for (const std::string &rule : imported.renames) { // "*.q_proj.weight=*.q_proj.base_layer.weight"
+      size_t equals = rule.find('=');
+      std::string from = rule.substr(1, equals - 1), to = rule.substr(equals + 2);
+      size_t at = name.rfind(from);
+      // A matrix's scales have its name before their own.
+      if (at != std::string::npos && (at + from.size() == name.size() || name[at + from.size()] == '.'))
+        return name.substr(0, at) + to + name.substr(at + from.size());
+    }
+    return name;
+  });
+  imported.renames.clear();
+  return true;
 }
 
 } // namespace kiln::huggingface

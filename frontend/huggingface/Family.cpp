@@ -39,6 +39,7 @@ constexpr Family families[] = {
     {"mixtral", "mixture.kiln", "model.", {"Mixture", "Mixtral"}, nullptr},
     {"qwen2_moe", "mixture.kiln", "model.", {"Mixture", "Qwen2Moe"}, nullptr},
     {"qwen3_moe", "mixture.kiln", "model.", {"Mixture", "Qwen3Moe"}, nullptr},
+    {"gpt_oss", "gpt_oss.kiln", "model.", {"GptOss", "GptOss"}, nullptr},
     {"deepseek_v2", "deepseek.kiln", "model.", {"Deepseek", "DeepseekV2"}, nullptr},
     {"deepseek_v3", "deepseek.kiln", "model.", {"Deepseek", "DeepseekV3"}, nullptr},
     {"gpt_neox", "gpt_neox.kiln", "gpt_neox.", {"GPTNeoX", "GPTNeoX"}, "*.attention.bias"},

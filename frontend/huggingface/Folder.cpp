@@ -2,6 +2,7 @@
 #include "frontend/huggingface/Folder.h"
 
 #include "frontend/huggingface/Chat.h"
+#include "frontend/huggingface/Experts.h"
 #include "frontend/huggingface/Family.h"
 #include "frontend/huggingface/Generation.h"
 #include "frontend/huggingface/Pictures.h"
@@ -272,12 +273,13 @@ Imported readFolder(const std::string &path, const std::string &architecture, bo
   Imported result;
   Safetensors weights = openWeightFiles(choice); // whose errors name their own files
   std::vector<std::string> notes;
-  bool quantised = false;
+  bool quantised = false, apart = false;
   inFile(what, [&] {
     weights = readQuantised(settings, std::move(weights), keepBlocks, notes, quantised);
+    weights = apartExperts(settings, std::move(weights), apart);
     result = makeModel(settings, std::move(weights), asked);
   });
-  result.gathered = quantised;
+  result.gathered = quantised || apart;
   result.notes.insert(result.notes.begin(), notes.begin(), notes.end());
   result.weights = choice.files[0].path;
   if (std::string generation = inside(path, "generation_config.json"); isThere(generation))

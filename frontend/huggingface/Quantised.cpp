@@ -11,6 +11,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <deque>
 #include <set>
 
 namespace kiln::huggingface {
@@ -18,15 +19,9 @@ namespace kiln::huggingface {
 namespace {
 
 float eightBitsToFloat(kiln_dtype dtype, uint8_t bits) {
-  float sign = bits & 128 ? -1.0F : 1.0F;
-  int fraction = dtype == KILN_F8E4M3 ? 3 : 2, bias = dtype == KILN_F8E4M3 ? 7 : 15;
-  int exponent = (bits & 127) >> fraction, mantissa = bits & ((1 << fraction) - 1);
-  if (dtype == KILN_F8E4M3 ? (bits & 127) == 127 : exponent == 31 && mantissa)
+  if (dtype == KILN_F8E4M3 && (bits & 127) == 127)
     return NAN;
-  if (dtype == KILN_F8E5M2 && exponent == 31)
-    return sign * INFINITY;
-  int whole = exponent ? mantissa | 1 << fraction : mantissa;
-  return sign * std::ldexp(static_cast<float>(whole), std::max(exponent, 1) - bias - fraction);
+  return codedNumber(codingOf(dtype), bits);
 }
 
 constexpr const char *advice = "; where transformers can load it, model.dequantize().save_pretrained(FOLDER) writes "
@@ -54,6 +49,8 @@ constexpr Method readers[] = {
     {"bitsandbytes", quietly<bitsandbytesMatrices>,
      "NAME.weight of U8 with NAME.weight.absmax, or of I8 with NAME.SCB"},
     {"mlx", quietly<mlxMatrices>, "NAME.weight of U32 with NAME.scales"},
+    {"modelopt", modeloptMatrices, "NAME.weight of U8 with NAME.weight_scale and NAME.weight_scale_2"},
+    {"mxfp4", quietly<mxfp4Matrices>, "NAME_blocks of U8 with NAME_scales"},
 };
 
 /// By the key that a method's config has where it names none.
@@ -72,6 +69,25 @@ std::string methodOf(const Json &config, const std::string &what) {
   fail("%s: 'quantization_config' has no 'quant_method', which says how the weights are quantised", what.c_str());
 }
 
+/// What others are, and what to do about them.
+struct Unread {
+  const char *name, *why;
+};
+constexpr Unread unread[] = {
+    {"hqq", "half-quadratic: numbers whose bytes lie in an order of each width's own, with zero points that are no "
+            "whole numbers"},
+    {"quanto", "numbers of 2, 4 or 8 bits as tensors of its own class"},
+    {"torchao", "tensors of classes of its own, most of them in pickles, which are never read"},
+    {"aqlm", "sums of vectors out of code books"},
+    {"vptq", "vectors out of code books"},
+    {"higgs", "vectors of a grid, behind a Hadamard transform"},
+    {"spqr", "numbers beside a sparse matrix of outliers"},
+    {"bitnet", "three values in two bits"},
+    {"eetq", "bytes in an order of a kernel's own"},
+    {"fp_quant", "floats of four bits behind a Hadamard transform"},
+    {"auto-round", "AutoRound's own files; its writer has format=\"auto_gptq\" and \"auto_awq\", which are read"},
+};
+
 const Method &methodCalled(const std::string &name, const std::string &what) {
   std::string known;
   for (const Method &method : readers) {
@@ -79,8 +95,11 @@ const Method &methodCalled(const std::string &name, const std::string &what) {
       return method;
     known += (known.empty() ? "" : ", ") + std::string(method.name);
   }
-  fail("%s: the weights are quantised by %s ('quant_method'), which is not read; those that are: %s%s", what.c_str(),
-       jsonQuote(name.substr(0, 60)).c_str(), known.c_str(), advice);
+  const auto *of =
+      std::find_if(std::begin(unread), std::end(unread), [&](const Unread &one) { return name == one.name; });
+  fail("%s: the weights are quantised by %s ('quant_method'%s%s), which is not read; those that are: %s%s",
+       what.c_str(), jsonQuote(name.substr(0, 60)).c_str(), of == std::end(unread) ? "" : ": ",
+       of == std::end(unread) ? "" : of->why, known.c_str(), advice);
 }
 
 /// Tensors that only a quantised model has.
@@ -115,11 +134,16 @@ Matrices plainMatrices(const Safetensors &files, const std::string &what) {
     matrix.rows = tensor.shape.empty() ? 1 : tensor.shape[0];
     matrix.width = matrix.rows ? static_cast<int64_t>(tensor.bytes) / matrix.rows : 0;
     matrix.parts = {tensor.name};
-    matrix.shape = tensor.shape;
-    matrix.widen = [tensor, width = matrix.width](int64_t row, float *elements) {
-      for (int64_t i = 0; i < width; ++i)
-        elements[i] = numberAt(tensor, row * width + i);
-    };
+    if (tensor.shape.size() == 2 && codeEightBits(tensor, matrix)) {
+      matrix.group = matrix.width;
+      matrix.groups = [](int64_t, Group *groups) { groups[0] = {1, 0, 0}; };
+    } else {
+      matrix.shape = tensor.shape;
+      matrix.widen = [tensor, width = matrix.width](int64_t row, float *elements) {
+        for (int64_t i = 0; i < width; ++i)
+          elements[i] = numberAt(tensor, row * width + i);
+      };
+    }
     found.push_back(std::move(matrix));
   }
   return found;
@@ -142,10 +166,38 @@ bool isTransposed(const Settings &settings, const std::string &name) {
          (name.find(".attn.c_") != std::string::npos || name.find(".mlp.c_") != std::string::npos);
 }
 
-/// What holds the bytes of tensors that were made, and of those that stay.
+/// What tensors are made of when they are read: all of them at once would be many times the files.
 struct Made {
   Safetensors files;
-  std::vector<Tensor> memory;
+  Matrices matrices;
+  std::vector<std::optional<BlockForm>> forms; ///< none: widened
+  std::vector<bool> columns;
+
+  /// A matrix, or a part of its blocks.
+  struct Source final : TensorSource {
+    Source(const Made &made, size_t matrix, size_t part) : made(made), matrix(matrix), part(part) {}
+    void make(const TensorView &view, uint8_t *to) const override {
+      ThreadPool threads(std::min(16U, availableProcessors()));
+      const QuantisedMatrix &its = made.matrices[matrix];
+      if (!made.forms[matrix])
+        return widenTo(its, made.columns[matrix], threads, reinterpret_cast<float *>(to));
+      if (made.current != matrix || made.parts.size() <= part) // they are asked for one after another
+        made.parts = inBlocks(its, *made.forms[matrix], threads), made.current = matrix;
+      std::memcpy(to, made.parts[part].memory.data(), view.bytes);
+      if (part + 1 == made.parts.size())
+        made.parts.clear();
+    }
+    const Made &made;
+    size_t matrix, part;
+  };
+  std::deque<Source> sources;
+  mutable std::vector<Tensor> parts; ///< of the current matrix
+  mutable size_t current = 0;
+
+  void add(TensorView type, size_t matrix, size_t part, std::vector<TensorView> &views) {
+    type.source = &sources.emplace_back(*this, matrix, part);
+    views.push_back(std::move(type));
+  }
 };
 
 void tellWidened(size_t widened, size_t all, const std::string &method, bool ordered, std::vector<std::string> &notes) {
@@ -226,6 +278,17 @@ RowReader packedRows(const TensorView &words, int bits, int64_t width) {
   };
 }
 
+bool codeEightBits(const TensorView &bytes, QuantisedMatrix &matrix) {
+  bool wide = bytes.dtype == KILN_F8E4M3; // whose NaN no code is
+  if (wide && std::any_of(bytes.data, bytes.data + bytes.bytes, [](uint8_t byte) { return (byte & 127) == 127; }))
+    return false;
+  matrix.coding = codingOf(bytes.dtype);
+  matrix.numbers = [bytes](int64_t row, uint8_t *numbers) {
+    std::memcpy(numbers, bytes.data + row * bytes.shape[1], static_cast<size_t>(bytes.shape[1]));
+  };
+  return true;
+}
+
 RowReader signedRows(const TensorView &bytes) {
   return [bytes](int64_t row, uint8_t *numbers) {
     for (int64_t i = 0, width = bytes.shape[1]; i < width; ++i)
@@ -285,7 +348,8 @@ Safetensors readQuantised(const Settings &settings, Safetensors files, bool keep
   auto made = std::make_shared<Made>();
   made->files = std::move(files);
   std::string method = config ? methodOf(*config, settings.what()) : "floats of eight bits";
-  Matrices matrices = matricesOf(made->files, config, method, settings.what(), notes);
+  made->matrices = matricesOf(made->files, config, method, settings.what(), notes);
+  const Matrices &matrices = made->matrices;
   read = !matrices.empty();
   if (!read)
     return std::move(made->files);
@@ -299,19 +363,20 @@ Safetensors readQuantised(const Settings &settings, Safetensors files, bool keep
   for (const QuantisedMatrix &matrix : matrices) {
     if (!names.insert(matrix.name).second)
       fail("%s: '%s' is there twice: as it is, and quantised", settings.what().c_str(), matrix.name.c_str());
+    size_t number = made->forms.size(), part = 0;
     bool columns = isTransposed(settings, matrix.name);
-    std::optional<BlockForm> form = keepBlocks ? blocksOf(matrix, columns, threads) : std::nullopt;
-    std::vector<Tensor> tensors;
-    if (form)
-      tensors = inBlocks(matrix, *form, threads);
-    else
-      tensors.push_back(widened(matrix, columns, threads));
+    made->columns.push_back(columns);
+    made->forms.push_back(keepBlocks ? blocksOf(matrix, columns, threads) : std::nullopt);
+    const std::optional<BlockForm> &form = made->forms.back();
     wide += !form;
     ordered |= !form && !matrix.order.empty();
-    for (Tensor &tensor : tensors) {
-      views.push_back(tensor.view());
-      made->memory.push_back(std::move(tensor));
+    if (!form) {
+      checkScales(matrix, threads);
+      made->add(typeWidened(matrix, columns), number, 0, views);
+      continue;
     }
+    for (TensorView &type : typesInBlocks(matrix, *form))
+      made->add(std::move(type), number, part++, views);
   }
   if (keepBlocks)
     tellWidened(wide, matrices.size(), method, ordered, notes);

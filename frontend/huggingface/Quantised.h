@@ -54,6 +54,10 @@ std::string typeText(kiln_dtype dtype);
 std::string typeText(kiln_dtype dtype, const std::vector<int64_t> &shape);
 constexpr bool isEightBits(kiln_dtype dtype) { return dtype == KILN_F8E4M3 || dtype == KILN_F8E5M2; }
 
+constexpr Coding codingOf(kiln_dtype dtype) { return dtype == KILN_F8E4M3 ? Coding::E4M3 : Coding::E5M2; }
+/// Has a matrix of such floats read them as codes; false where one of them is a NaN that no code stands for.
+bool codeEightBits(const TensorView &bytes, QuantisedMatrix &matrix);
+
 /// The matrices of each method; nothing of the files is read yet. Each throws Error.
 using Matrices = std::vector<QuantisedMatrix>;
 Matrices gptqMatrices(const QuantisedFiles &files);
@@ -62,6 +66,15 @@ Matrices mlxMatrices(const QuantisedFiles &files);
 Matrices compressedMatrices(const QuantisedFiles &files, std::vector<std::string> &notes);
 Matrices eightBitMatrices(const QuantisedFiles &files, std::vector<std::string> &notes); ///< fp8, fbgemm_fp8
 Matrices bitsandbytesMatrices(const QuantisedFiles &files);
+Matrices mxfp4Matrices(const QuantisedFiles &files); ///< of each expert of a stack
+
+/// modelopt: NVIDIA's Model Optimizer.
+Matrices modeloptMatrices(const QuantisedFiles &files, std::vector<std::string> &notes);
+
+/// Of weights in floats of four bits, u8[rows, width / 2], with scales for groups of a row: F8_E4M3, or powers of two
+/// in u8; where there is a scale of the whole matrix, times it, or `over` it.
+QuantisedMatrix fourBitFloats(const QuantisedFiles &files, const std::string &name, const TensorView &weight,
+                              const TensorView &scales, const TensorView *whole, bool over);
 
 /// Of weights in floats of eight bits, with scales for a matrix, for its rows, or for blocks of `block` (rows,
 /// columns).

@@ -4,6 +4,7 @@
 #include "runtime/support/Error.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 namespace kiln::huggingface {
@@ -35,7 +36,16 @@ QuantisedMatrix eightBitMatrix(const QuantisedFiles &files, const TensorView &we
   for (int64_t i = 0; i < count; ++i)
     if (!std::isfinite(numberAt(scales, i)))
       files.bad(scales.name, format("element %lld is not finite; the file is damaged", static_cast<long long>(i)));
-  matrix.widen = [weight, scales, width, high, wide, across = blocks(width, wide)](int64_t row, float *elements) {
+  int64_t across = blocks(width, wide);
+  if (codeEightBits(weight, matrix)) {
+    matrix.group = wide;
+    matrix.groups = [scales, high, across](int64_t row, Group *groups) {
+      for (int64_t g = 0; g < across; ++g)
+        groups[g] = {numberAt(scales, row / high * across + g), 0, 0};
+    };
+    return matrix;
+  }
+  matrix.widen = [weight, scales, width, high, wide, across](int64_t row, float *elements) {
     for (int64_t i = 0; i < width; ++i)
       elements[i] = numberAt(weight, row * width + i) * numberAt(scales, row / high * across + i / wide);
   };
@@ -135,6 +145,27 @@ QuantisedMatrix fourBitMatrix(const QuantisedFiles &files, const TensorView &sta
   matrix.parts = {name, state.name, table.name, name + ".absmax", name + ".nested_absmax", name + ".nested_quant_map"};
   matrix.rows = its.rows, matrix.width = its.width;
   int64_t all = its.rows * its.width;
+  Coding coding = type == "nf4" ? Coding::NF4 : Coding::FP4;
+  const float *known = fourBitNumbers(coding);
+  bool usual = its.width % its.block == 0;
+  for (int64_t i = 0; i < 16; ++i)
+    usual &= std::bit_cast<uint32_t>(numberAt(table, i)) == std::bit_cast<uint32_t>(known[i]);
+  if (usual) {
+    matrix.coding = coding;
+    matrix.group = its.block;
+    matrix.numbers = [weight, width = its.width](int64_t row, uint8_t *numbers) {
+      for (int64_t i = 0; i < width; ++i) {
+        int64_t at = row * width + i;
+        numbers[i] = at % 2 ? weight.data[at / 2] & 15 : weight.data[at / 2] >> 4;
+      }
+    };
+    matrix.groups = [most = magnitudes(files, name, its, all / its.block),
+                     perRow = its.width / its.block](int64_t row, Group *groups) {
+      for (int64_t g = 0; g < perRow; ++g)
+        groups[g] = {most[static_cast<size_t>(row * perRow + g)], 0, 0};
+    };
+    return matrix;
+  }
   matrix.widen = [weight, table, width = its.width, block = its.block,
                   most = magnitudes(files, name, its, (all + its.block - 1) / its.block)](int64_t row,
                                                                                           float *elements) {

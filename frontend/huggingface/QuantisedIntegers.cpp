@@ -268,12 +268,14 @@ struct Scheme {
 };
 
 Scheme schemeOf(const QuantisedFiles &files, std::vector<std::string> &notes) {
-  static constexpr std::string_view known[] = {"pack-quantized",  "int-quantized",   "naive-quantized",
-                                               "float-quantized", "mixed-precision", "dense"};
+  static constexpr std::string_view known[] = {"pack-quantized",       "int-quantized",       "naive-quantized",
+                                               "float-quantized",      "mixed-precision",     "dense",
+                                               "nvfp4-pack-quantized", "mxfp4-pack-quantized"};
   auto check = [&](const Json &config) {
     std::string form = config.stringOr("format", "dense");
     if (std::find(std::begin(known), std::end(known), form) == std::end(known))
-      fail("%s: 'format' is %s; those that are read: pack-quantized, int-quantized, naive-quantized, float-quantized",
+      fail("%s: 'format' is %s; those that are read: pack-quantized, int-quantized, naive-quantized, float-quantized, "
+           "nvfp4-pack-quantized, mxfp4-pack-quantized",
            files.what.c_str(), jsonQuote(form.substr(0, 60)).c_str());
   };
   check(files.config);
@@ -405,8 +407,14 @@ QuantisedMatrix compressedFloats(const QuantisedFiles &files, const std::string 
 Matrices compressedMatrices(const QuantisedFiles &files, std::vector<std::string> &notes) {
   Scheme scheme = schemeOf(files, notes);
   Matrices found;
-  for (const std::string &stem : stemsOf(files, ".weight_packed"))
-    found.push_back(packedMatrix(files, stem, scheme));
+  for (const std::string &stem : stemsOf(files, ".weight_packed")) {
+    const TensorView &packed = files.need(stem + ".weight_packed");
+    if (packed.dtype == KILN_U8)
+      found.push_back(fourBitFloats(files, stem + ".weight", packed, files.need(stem + ".weight_scale"),
+                                    files.files.find(stem + ".weight_global_scale"), /*over=*/true));
+    else
+      found.push_back(packedMatrix(files, stem, scheme));
+  }
   for (const std::string &stem : stemsOf(files, ".weight")) {
     const TensorView &weight = files.need(stem + ".weight");
     if (weight.dtype == KILN_I8)

@@ -105,6 +105,15 @@ std::optional<BlockForm> blocksOf(const QuantisedMatrix &matrix, bool columns, T
   if (matrix.widen)
     return std::nullopt;
   Range range = rangeOf(matrix, threads);
+  if (matrix.coding != Coding::None) {
+    BlockForm form;
+    form.columns = columns;
+    form.coding = matrix.coding;
+    form.halves = bitsOf(matrix.coding) == 4;
+    form.wideScales = !range.halfScales;
+    form.size = sizeOf(matrix, form.halves);
+    return form.size ? std::optional(form) : std::nullopt;
+  }
   if (!matrix.order.empty() && placesOf(matrix).empty())
     return std::nullopt;
   int most = (1 << matrix.bits) - 1;
@@ -128,18 +137,30 @@ std::optional<BlockForm> blocksOf(const QuantisedMatrix &matrix, bool columns, T
   return form.size ? std::optional(form) : std::nullopt;
 }
 
+std::vector<TensorView> typesInBlocks(const QuantisedMatrix &matrix, const BlockForm &form) {
+  int64_t rows = matrix.rows, width = matrix.width;
+  std::vector<TensorView> types;
+  auto add = [&](const std::string &end, kiln_dtype dtype, std::vector<int64_t> shape) {
+    size_t bytes = static_cast<size_t>(countElements(shape).value_or(0)) * dtypeSize(dtype);
+    types.push_back({matrix.name + end, dtype, std::move(shape), nullptr, bytes});
+  };
+  add("", form.numbersType(), form.numbersShape(rows, width));
+  add(form.scalesEnd(), form.scalesType(), form.scalesShape(rows, width));
+  if (form.minimums)
+    add(BlockForm::minimumsEnd, form.scalesType(), form.scalesShape(rows, width));
+  if (form.ordered)
+    add(BlockForm::orderEnd, KILN_I32, {width});
+  return types;
+}
+
 std::vector<Tensor> inBlocks(const QuantisedMatrix &matrix, const BlockForm &form, ThreadPool &threads) {
   int64_t rows = matrix.rows, width = matrix.width, perRow = width / form.size;
   std::vector<Tensor> made;
-  made.emplace_back(matrix.name, form.numbersType(), form.numbersShape(rows, width));
-  made.emplace_back(matrix.name + form.scalesEnd(), form.scalesType(), form.scalesShape(rows, width));
-  if (form.minimums)
-    made.emplace_back(matrix.name + BlockForm::minimumsEnd, form.scalesType(), form.scalesShape(rows, width));
+  for (const TensorView &type : typesInBlocks(matrix, form))
+    made.emplace_back(type.name, type.dtype, type.shape);
   std::vector<int32_t> places = placesOf(matrix);
-  if (form.ordered) {
-    Tensor &order = made.emplace_back(matrix.name + BlockForm::orderEnd, KILN_I32, std::vector<int64_t>{width});
-    std::copy(places.begin(), places.end(), order.as<int32_t>());
-  }
+  if (form.ordered)
+    std::copy(places.begin(), places.end(), made.back().as<int32_t>());
   threads.forRange(rows, [&](int64_t begin, int64_t end) {
     std::vector<uint8_t> numbers(static_cast<size_t>(width));
     std::vector<Group> groups(static_cast<size_t>(matrix.groupsOfRow()));
@@ -164,14 +185,36 @@ std::vector<Tensor> inBlocks(const QuantisedMatrix &matrix, const BlockForm &for
   return made;
 }
 
-Tensor widened(const QuantisedMatrix &matrix, bool columns, ThreadPool &threads) {
-  int64_t rows = matrix.rows, width = matrix.width;
+void checkScales(const QuantisedMatrix &matrix, ThreadPool &threads) {
   if (!matrix.widen)
-    rangeOf(matrix, threads); // which refuses scales that are none
-  Tensor wide(matrix.name, KILN_F32,
-              !matrix.shape.empty() ? matrix.shape
-              : columns             ? std::vector<int64_t>{width, rows}
-                                    : std::vector<int64_t>{rows, width});
+    rangeOf(matrix, threads);
+}
+
+TensorView typeWidened(const QuantisedMatrix &matrix, bool columns) {
+  std::vector<int64_t> shape = !matrix.shape.empty() ? matrix.shape
+                               : columns             ? std::vector<int64_t>{matrix.width, matrix.rows}
+                                                     : std::vector<int64_t>{matrix.rows, matrix.width};
+  return {matrix.name, KILN_F32, shape, nullptr, static_cast<size_t>(matrix.rows * matrix.width) * sizeof(float)};
+}
+
+namespace {
+
+/// `stands`: what codes stand for.
+float elementOf(const QuantisedMatrix &matrix, uint8_t number, const Group &group, const std::vector<float> &stands) {
+  if (matrix.coding != Coding::None)
+    return stands[number] * group.scale;
+  int from = matrix.lifted ? number : number - group.zero;
+  float product = static_cast<float>(from) * group.scale;
+  return matrix.lifted ? product + group.minimum : product;
+}
+
+} // namespace
+
+void widenTo(const QuantisedMatrix &matrix, bool columns, ThreadPool &threads, float *to) {
+  int64_t rows = matrix.rows, width = matrix.width;
+  std::vector<float> stands;
+  for (int code = 0; code < (matrix.coding == Coding::None ? 0 : 256); ++code)
+    stands.push_back(codedNumber(matrix.coding, static_cast<uint8_t>(code)));
   threads.forRange(rows, [&](int64_t begin, int64_t end) {
     std::vector<uint8_t> numbers(static_cast<size_t>(matrix.widen ? 0 : width));
     std::vector<Group> groups(static_cast<size_t>(matrix.groupsOfRow()));
@@ -186,17 +229,13 @@ Tensor widened(const QuantisedMatrix &matrix, bool columns, ThreadPool &threads)
           auto at = static_cast<size_t>(i);
           const Group &group = groups[matrix.order.empty() ? static_cast<size_t>(i / matrix.group)
                                                            : static_cast<size_t>(matrix.order[at])];
-          int number = matrix.lifted ? numbers[at] : numbers[at] - group.zero;
-          float product = static_cast<float>(number) * group.scale;
-          elements[at] = matrix.lifted ? product + group.minimum : product;
+          elements[at] = elementOf(matrix, numbers[at], group, stands);
         }
       }
-      float *to = wide.as<float>();
       for (int64_t i = 0; i < width; ++i)
         to[columns ? i * rows + row : row * width + i] = elements[static_cast<size_t>(i)];
     }
   });
-  return wide;
 }
 
 } // namespace kiln::huggingface

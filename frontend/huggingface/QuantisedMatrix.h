@@ -20,7 +20,8 @@ struct Group {
 };
 
 /// [rows, width]: numbers of up to 8 bits, each `(number - zero) * scale` of its group, or, lifted, `number * scale +
-/// minimum`; or elements of any other form, where `widen` is there. What it reads is checked before.
+/// minimum`; of a coding what a number of its table stands for, times the scale; or elements of any other form, where
+/// `widen` is there. What it reads is checked before.
 struct QuantisedMatrix {
   std::string name; ///< of the parameter
   int64_t rows = 0, width = 0;
@@ -28,6 +29,7 @@ struct QuantisedMatrix {
   int bits = 8;      ///< numbers are from 0 to 2^bits - 1
   kiln_dtype scales = KILN_F16;
   bool lifted = false;
+  Coding coding = Coding::None;
   std::vector<int32_t> order; ///< the group of each column, where these are no neighbours; else empty
   std::function<void(int64_t row, uint8_t *numbers)> numbers;
   std::function<void(int64_t row, Group *groups)> groups; ///< all of the row
@@ -44,8 +46,14 @@ std::optional<BlockForm> blocksOf(const QuantisedMatrix &matrix, bool columns, T
 
 /// The numbers, scales and, where there are some, minimums and order of this form, which `blocksOf` has given.
 std::vector<Tensor> inBlocks(const QuantisedMatrix &matrix, const BlockForm &form, ThreadPool &threads);
+/// Their names and types alone.
+std::vector<TensorView> typesInBlocks(const QuantisedMatrix &matrix, const BlockForm &form);
 
-/// The matrix in f32; `columns`: its transpose.
-Tensor widened(const QuantisedMatrix &matrix, bool columns, ThreadPool &threads);
+/// Throws Error: a scale that is not finite.
+void checkScales(const QuantisedMatrix &matrix, ThreadPool &threads);
+/// The type of the matrix in f32; `columns`: of its transpose.
+TensorView typeWidened(const QuantisedMatrix &matrix, bool columns);
+/// Its elements, whose scales have been checked.
+void widenTo(const QuantisedMatrix &matrix, bool columns, ThreadPool &threads, float *to);
 
 } // namespace kiln::huggingface

@@ -1,6 +1,8 @@
 // gather, scatter, and numbers in blocks.
 #include "ir/interpreter/Kernels.h"
 
+#include "backends/api/kiln_codes.h"
+
 #include <cmath>
 
 namespace kiln::interpreter {
@@ -68,6 +70,21 @@ Status dequantize(Call &call) {
   return OkStatus();
 }
 
+Status decode(Call &call) {
+  const HostTensor &codes = *call.in[0], &scales = *call.in[1];
+  Coding coding = codingCalled(llvm::cast<DecodeOp>(call.op).getCoding());
+  bool halves = bitsOf(coding) == 4;
+  int64_t size = codes.shape.back();
+  for (int64_t block = 0; block < scales.size(); ++block)
+    for (int64_t i = 0; i < size; ++i) {
+      auto code = static_cast<uint8_t>(codes.integers[(halves ? block / 2 : block) * size + i]);
+      if (halves)
+        code = block % 2 ? code >> 4 : code & 15;
+      call.out[0].floats[block * size + i] = static_cast<double>(codedNumber(coding, code)) * scales.floats[block];
+    }
+  return OkStatus();
+}
+
 template <typename T> T combine(ScatterKind kind, T old, T update) {
   switch (kind) {
   case ScatterKind::set:
@@ -124,6 +141,7 @@ Status scatter(Call &call) {
 void addIndexKernels(KernelTable &table) {
   add<GatherOp>(table, gather);
   add<DequantizeOp>(table, dequantize);
+  add<DecodeOp>(table, decode);
   add<ScatterOp>(table, scatter);
 }
 

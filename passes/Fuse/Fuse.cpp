@@ -81,13 +81,16 @@ static void duplicateCheap(mlir::Block &block) {
 
 // Numbers in blocks are a fraction of what they are widened: each reader has its own, where it stands.
 static void widenWhereRead(mlir::Block &block) {
-  auto found = block.getOps<DequantizeOp>();
-  for (auto op : llvm::SmallVector<DequantizeOp>(found.begin(), found.end()))
-    for (mlir::OpOperand &use : llvm::make_early_inc_range(op.getResult().getUses())) {
+  llvm::SmallVector<mlir::Operation *> found;
+  for (mlir::Operation &op : block)
+    if (widensBlocks(&op))
+      found.push_back(&op);
+  for (mlir::Operation *op : found)
+    for (mlir::OpOperand &use : llvm::make_early_inc_range(op->getResult(0).getUses())) {
       mlir::Operation *user = use.getOwner();
       if (user->getBlock() != &block || user->hasTrait<mlir::OpTrait::IsTerminator>())
         continue;
-      if (op.getResult().hasOneUse()) {
+      if (op->getResult(0).hasOneUse()) {
         op->moveBefore(user);
         break;
       }

@@ -54,7 +54,7 @@ Value RowBlock::fixedOperand(Value value) {
   if (dependsOnRows(value))
     return {};
   Operation *source = value.getDefiningOp();
-  if (!source || !(llvm::isa<ConvertOp, TransposeOp, DequantizeOp>(source) || isSource(source)))
+  if (!source || !(llvm::isa<ConvertOp, TransposeOp>(source) || widensBlocks(source) || isSource(source)))
     return value;
   if (Value known = fixed.lookup(value))
     return known;

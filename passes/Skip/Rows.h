@@ -13,7 +13,9 @@ struct RowMask {
 };
 
 /// What moves or converts a value, so that it can be read where it lies.
-inline bool readsInPlace(mlir::Operation *op) { return isReindexing(op) || llvm::isa<ConvertOp, DequantizeOp>(op); }
+inline bool readsInPlace(mlir::Operation *op) {
+  return isReindexing(op) || widensBlocks(op) || llvm::isa<ConvertOp>(op);
+}
 
 /// What a value is a repetition, a part or another order of.
 mlir::Value unmoved(mlir::Value value);

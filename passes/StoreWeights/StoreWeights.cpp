@@ -98,15 +98,17 @@ bool picksRows(mlir::OpOperand &use) {
 struct Stored {
   Value blocks, scales, minimums, order; // null: none
   bool columns = false;
+  Coding coding = Coding::None;
 
   Value widened(Emit &e) const {
-    Value rows = e.dequantize(blocks, scales, minimums);
+    Value rows =
+        coding == Coding::None ? e.dequantize(blocks, scales, minimums) : e.decode(codingName(coding), blocks, scales);
     return columns ? e.transposed(rows, {1, 0}) : rows;
   }
   /// The rows that `indices` pick, widened alone.
   Value rows(Emit &e, Value indices) const {
     auto picked = [&](Value of) { return of ? e.gather(of, indices, 0) : Value(); };
-    return Stored{picked(blocks), picked(scales), picked(minimums), {}, false}.widened(e);
+    return Stored{picked(blocks), picked(scales), picked(minimums), {}, false, coding}.widened(e);
   }
 };
 
@@ -344,8 +346,8 @@ private:
   }
 
   RankedTensorType blocksOf(RankedTensorType matrix, const BlockForm &form) {
-    auto number = mlir::IntegerType::get(&getContext(), 8,
-                                         form.halves ? mlir::IntegerType::Unsigned : mlir::IntegerType::Signless);
+    auto number = mlir::IntegerType::get(
+        &getContext(), 8, form.numbersType() == KILN_U8 ? mlir::IntegerType::Unsigned : mlir::IntegerType::Signless);
     return RankedTensorType::get(form.numbersShape(rowsOf(matrix, form), widthOf(matrix, form)), number);
   }
   RankedTensorType scalesOf(RankedTensorType matrix, const BlockForm &form) {
@@ -382,8 +384,8 @@ private:
     auto type = llvm::cast<RankedTensorType>(matrix.getType());
     mlir::Builder builder(&getContext());
     unsigned last = number;
-    auto insert = [&](const char *end, RankedTensorType its) {
-      mlir::NamedAttribute named = builder.getNamedAttr("kiln.parameter", builder.getStringAttr(name + end));
+    auto insert = [&](const std::string &end, RankedTensorType its) {
+      mlir::NamedAttribute named = builder.getNamedAttr("kiln.parameter", builder.getStringAttr(name.str() + end));
       function.insertArgument(++last, its, builder.getDictionaryAttr(named), matrix.getLoc());
     };
     insert("", blocksOf(type, form));
@@ -394,7 +396,7 @@ private:
       insert(BlockForm::orderEnd, orderOf(type, form));
     auto argument = [&](unsigned i, bool exists) { return exists ? Value(function.getArgument(i)) : Value(); };
     readBlocks(matrix, {argument(number + 1, true), argument(number + 2, true), argument(number + 3, form.minimums),
-                        argument(last, form.ordered), form.columns});
+                        argument(last, form.ordered), form.columns, form.coding});
     function.eraseArgument(number);
     return last - number - 1;
   }

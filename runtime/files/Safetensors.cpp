@@ -202,7 +202,7 @@ void writeSafetensors(const std::string &path, const std::vector<TensorView> &te
   AtomicFile file(path);
   file.write(safetensorsHeader(tensors, metadata));
   for (const TensorView &tensor : tensors)
-    file.write(tensor.data, tensor.bytes);
+    file.write(MadeBytes(tensor).view.data, tensor.bytes);
   file.commit();
 }
 
@@ -214,14 +214,16 @@ std::string missingTensor(const Safetensors &file, const TensorRequest &request,
   return "'" + request.name + "' (" + describeType(request.dtype, request.shape) + ") is missing" + nearest.hint();
 }
 
-/// Why the tensors of the file cannot be those of the requests, and those that were converted on the way.
+/// Why the tensors of the file cannot be those of the requests, and those that were converted on the way; null: no
+/// floats are, which always can be.
 static std::vector<std::string> misfits(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact,
-                                        std::vector<Tensor> &converted) {
+                                        std::vector<Tensor> *converted) {
   std::vector<std::string> problems;
   std::set<std::string> wanted;
   for (const TensorRequest &request : requests)
     wanted.insert(request.name);
-  converted.resize(requests.size());
+  if (converted)
+    converted->resize(requests.size());
   for (size_t i = 0; i < requests.size(); ++i) {
     const TensorRequest &request = requests[i];
     std::string type = describeType(request.dtype, request.shape), why;
@@ -242,9 +244,13 @@ static std::vector<std::string> misfits(const Safetensors &file, const std::vect
                          describeType(tensor->dtype, tensor->shape));
       continue;
     }
-    converted[i] = Tensor(request.name, request.dtype, request.shape);
-    if (!convertElements(tensor->dtype, tensor->data, request.dtype, converted[i].memory.data(), converted[i].count(),
-                         why))
+    if (!converted && isFloat(tensor->dtype))
+      continue;
+    Tensor own(request.name, request.dtype, request.shape);
+    bool fits = convertElements(tensor->dtype, tensor->data, request.dtype, own.memory.data(), own.count(), why);
+    if (converted)
+      (*converted)[i] = std::move(own);
+    if (!fits)
       problems.push_back("'" + request.name + "': expected " + type + ", found " +
                          describeType(tensor->dtype, tensor->shape) + ": " + why);
   }
@@ -267,8 +273,7 @@ static void require(const std::vector<std::string> &problems, const Safetensors 
 
 std::vector<std::string> tensorMisfits(const Safetensors &file, const std::vector<TensorRequest> &requests,
                                        bool exact) {
-  std::vector<Tensor> converted;
-  return misfits(file, requests, exact, converted);
+  return misfits(file, requests, exact, nullptr);
 }
 
 void checkTensors(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact) {
@@ -277,7 +282,7 @@ void checkTensors(const Safetensors &file, const std::vector<TensorRequest> &req
 
 void loadTensors(const Safetensors &file, const std::vector<TensorRequest> &requests, bool exact) {
   std::vector<Tensor> converted;
-  require(misfits(file, requests, exact, converted), file);
+  require(misfits(file, requests, exact, &converted), file);
   for (size_t i = 0; i < requests.size(); ++i) {
     const TensorView *tensor = file.find(requests[i].name);
     if (tensor->bytes > 0)

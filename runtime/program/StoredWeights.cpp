@@ -242,11 +242,13 @@ const StoredType *typeOf(const StoredTypes &types, const std::string &name) {
   return found == types.end() ? nullptr : &found->second;
 }
 
-/// How the tensor is put into blocks, where it is a matrix that the program has so. Bytes are given no minimums.
+/// How the tensor is put into blocks, where it is a matrix that the program has so. Bytes are given no minimums, and
+/// codes are chosen by whoever wrote them.
 std::optional<Blocking> blockingOf(const StoredTypes &types, const TensorView &tensor) {
   std::optional<BlockForm> form =
       blockFormOf(tensor.name, [&](const std::string &name) { return typeOf(types, name); });
-  if (!form || form->ordered || (form->minimums && !form->halves) || !isFloat(tensor.dtype) || tensor.shape.size() != 2)
+  if (!form || form->ordered || form->coding != Coding::None || (form->minimums && !form->halves) ||
+      !isFloat(tensor.dtype) || tensor.shape.size() != 2)
     return std::nullopt;
   int64_t rows = tensor.shape[form->columns ? 1 : 0], width = tensor.shape[form->columns ? 0 : 1];
   if (!form->fits(width) || typeOf(types, tensor.name)->shape != form->numbersShape(rows, width) ||
@@ -272,8 +274,13 @@ std::vector<TensorView> stored(const StoredTypes &types, const Safetensors &weig
       return data;
     };
     const StoredType *type = typeOf(types, tensor.name);
+    bool narrower = type && isNarrower(*type, tensor);
+    std::optional<MadeBytes> bytes;
+    if (made && (narrower || blockingOf(types, tensor)))
+      bytes.emplace(tensor);
+    const TensorView &from = bytes ? bytes->view : tensor;
     std::string why;
-    if (auto blocking = blockingOf(types, tensor)) {
+    if (auto blocking = blockingOf(types, from)) {
       uint8_t *numbers = add(tensor.name, blocking->numbers()),
               *scales = add(blocking->scalesName(), blocking->scales()),
               *minimums = blocking->hasMinimums() ? add(blocking->minimumsName(), blocking->scales()) : nullptr;
@@ -282,10 +289,10 @@ std::vector<TensorView> stored(const StoredTypes &types, const Safetensors &weig
         why = blocking->run(numbers, scales, minimums, made->pool());
       if (errors)
         errors->push_back({tensor.name, blocking->error(), weighed});
-    } else if (type && isNarrower(*type, tensor)) {
+    } else if (narrower) {
       uint8_t *data = add(tensor.name, *type);
       if (made)
-        convertElements(tensor.dtype, tensor.data, type->dtype, data, countElements(tensor.shape).value_or(0), why);
+        convertElements(from.dtype, from.data, type->dtype, data, countElements(tensor.shape).value_or(0), why);
     } else {
       tensors.push_back(tensor);
     }

@@ -136,10 +136,14 @@ Safetensors openWeightFiles(const WeightChoice &choice) {
 }
 
 /// A second name of a tied weight, by its bytes. Numbers that are all one are alike by chance.
-static bool isSecondName(const TensorView &a, const TensorView &b) {
+static bool isSecondName(const TensorView &one, const TensorView &other) {
+  if (one.dtype != other.dtype || one.shape != other.shape)
+    return false;
+  MadeBytes made(one), otherMade(other);
+  const TensorView &a = made.view, &b = otherMade.view;
   size_t width = dtypeSize(a.dtype);
-  bool varied = a.bytes > width && std::memcmp(a.data, a.data + width, a.bytes - width) != 0;
-  return varied && a.dtype == b.dtype && a.shape == b.shape && std::memcmp(a.data, b.data, a.bytes) == 0;
+  return a.bytes > width && std::memcmp(a.data, a.data + width, a.bytes - width) != 0 &&
+         std::memcmp(a.data, b.data, a.bytes) == 0;
 }
 
 Safetensors withoutSpare(Safetensors file, const std::vector<TensorRequest> &requests) {

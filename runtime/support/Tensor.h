@@ -65,13 +65,23 @@ private:
   bool borrowed_ = false;
 };
 
+struct TensorView;
+/// What makes tensors' bytes when they are read, which are too many to lie in memory all at once.
+class TensorSource {
+public:
+  virtual ~TensorSource() = default;
+  /// Into `view.bytes` bytes of zeros.
+  virtual void make(const TensorView &view, uint8_t *to) const = 0;
+};
+
 /// A tensor that somebody else owns.
 struct TensorView {
   std::string name;
   kiln_dtype dtype = KILN_F32;
   std::vector<int64_t> shape;
-  const uint8_t *data = nullptr;
+  const uint8_t *data = nullptr; ///< null where there is a source: read by MadeBytes
   size_t bytes = 0;
+  const TensorSource *source = nullptr;
 };
 
 struct Tensor {
@@ -90,6 +100,23 @@ struct Tensor {
   kiln_dtype dtype = KILN_F32;
   std::vector<int64_t> shape;
   Memory memory;
+};
+
+/// A view with its bytes, made where they have a source, for as long as this lasts.
+class MadeBytes {
+public:
+  explicit MadeBytes(const TensorView &tensor) : view(tensor) {
+    if (!tensor.source)
+      return;
+    memory_ = Memory(tensor.bytes);
+    tensor.source->make(tensor, memory_.data());
+    view.data = memory_.data();
+    view.source = nullptr;
+  }
+  TensorView view;
+
+private:
+  Memory memory_;
 };
 
 } // namespace kiln

@@ -2,6 +2,7 @@
 // multiply-add peak measured in between. Usage: gemm_bench [threads] [name-filter], or gemm_bench threads nn|nt|tn|tt m
 // n k, which goes by in f32, with operands rounded to bf16, with the right one stored so, and (nt, whole blocks) with
 // it stored as q8, q4 and GGUF's Q4_0 (shares are of f32's peak)
+#include "backends/api/kiln_codes.h"
 #include "backends/cpu/artifact.h"
 #include "tests/backends/cpu/OnProcessor.h"
 #include "tests/bench/Limits.h"
@@ -44,12 +45,14 @@ void addDot(std::vector<std::unique_ptr<Benchmark>> &all, int64_t m, int64_t n, 
   Dims rightDims = fixed(tb ? std::vector{n, k} : std::vector{k, n});
   uint32_t r = 0;
   if (form) { // rows of n in blocks of 32
-    bool bytes = form == std::string("q8");
-    std::vector<uint32_t> parts = {b->spec.input(bytes ? KILN_I8 : KILN_U8, {n, bytes ? k / 32 : k / 64, 32}),
-                                   b->spec.input(KILN_F16, {n, k / 32})};
+    kiln::Coding coding = kiln::codingCalled(form);
+    bool codes = coding != kiln::Coding::None, bytes = form == std::string("q8") || (codes && bitsOf(coding) == 8);
+    std::vector<uint32_t> parts = {b->spec.input(bytes && !codes ? KILN_I8 : KILN_U8, {n, bytes ? k / 32 : k / 64, 32}),
+                                   b->spec.input(codes ? KILN_F32 : KILN_F16, {n, k / 32})};
     if (form == std::string("q4"))
       parts.push_back(b->spec.input(KILN_F16, {n, k / 32}));
-    r = b->spec.op("dequantize", parts, KILN_F32, rightDims);
+    r = codes ? b->spec.op("decode", parts, KILN_F32, rightDims, {Attr::text("coding", form)})
+              : b->spec.op("dequantize", parts, KILN_F32, rightDims);
   } else {
     r = b->spec.input(stored ? KILN_BF16 : KILN_F32, rightDims);
   }
@@ -251,8 +254,8 @@ int main(int argc, char **argv) {
     all.clear();
     int64_t k = std::atol(argv[5]);
     bool blocks = std::string(argv[2]) == "nt" && k % 64 == 0;
-    const char *forms[] = {nullptr, nullptr, nullptr, "q8", "q4", "Q4_0"};
-    for (int kind = 0; kind < (blocks ? 6 : 3); ++kind)
+    const char *forms[] = {nullptr, nullptr, nullptr, "q8", "q4", "Q4_0", "nf4", "iq4", "e4m3", "e5m2"};
+    for (int kind = 0; kind < (blocks ? 10 : 3); ++kind)
       addDot(all, std::atol(argv[3]), std::atol(argv[4]), k, argv[2], false, kind == 1, kind == 2, forms[kind]);
     argc = 2;
   }

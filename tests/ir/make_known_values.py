@@ -185,6 +185,21 @@ group = torch.stack([torch._make_per_tensor_quantized_tensor(halves[b], float(sc
 case("dequantize_halves", "%r = kiln.dequantize %a0, %a1 : {t0}, {t1} -> {r0}", [packed, scales], [group])
 case("dequantize_halves_lifted", "%r = kiln.dequantize %a0, %a1, %a2 : {t0}, {t1}, {t2} -> {r0}", [packed, scales, least],
      [(halves.float() * scales.float().reshape(2, 1) + least.float().reshape(2, 1)).reshape(1, 8)])
+# Codes: PyTorch's own floats of eight bits (without NaN), and bitsandbytes' table.
+codes = torch.tensor([[[0, 1, 0x38, 0x7E], [0x80, 0x8F, 0xB8, 0xFE]]], dtype=torch.uint8)
+for kind, dtype in (("e4m3", torch.float8_e4m3fn), ("e5m2", torch.float8_e5m2)):
+    given = codes if kind == "e4m3" else codes.clamp(max=0xFB)
+    given = given.where((given & 0x7F) < 0x7C, given - 4) if kind == "e5m2" else given
+    case("decode_" + kind, f'%r = kiln.decode "{kind}" %a0, %a1 : {{t0}}, {{t1}} -> {{r0}}', [given, scales],
+         [(given.view(dtype).float() * scales.float()[..., None]).reshape(1, 8)])
+nf4 = torch.tensor([-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635,
+                    -0.18477343022823334, -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725,
+                    0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0]).float()
+case("decode_nf4", '%r = kiln.decode "nf4" %a0, %a1 : {t0}, {t1} -> {r0}', [packed, scales],
+     [(nf4[halves.long()] * scales.float().reshape(2, 1)).reshape(1, 8)])
+e2m1 = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6]).float()
+case("decode_e2m1", '%r = kiln.decode "e2m1" %a0, %a1 : {t0}, {t1} -> {r0}', [packed, scales],
+     [(e2m1[halves.long()] * scales.float().reshape(2, 1)).reshape(1, 8)])
 updates = rand(4, 3)
 at = torch.tensor([1, 3, 1, 0])
 case("scatter_add", "%r = kiln.scatter add %a0, %a1, %a2, 0 : {t0}, {t1}, {t2}", [table, at, updates], [table.index_add(0, at, updates)])

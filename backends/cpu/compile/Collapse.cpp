@@ -282,6 +282,7 @@ private:
     case OpCode::Gather:
       return indexed(op, operand, op.operands[1], result);
     case OpCode::Dequantize: // rows are cut up anew
+    case OpCode::Decode:
       for (uint32_t each : op.operands)
         keepAll(each);
       return keepAll(result);

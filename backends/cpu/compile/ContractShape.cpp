@@ -136,7 +136,8 @@ void forEachRun(Emitter &e, const Shape &shape, bool inRows, Value begin, Value 
 static void readBlocks(const Graph &graph, const sdk::Operand &form, Contraction::Operand &operand) {
   const Op *op = graph.definingOp(form.value);
   bool summed = form.batchAxes.empty() && form.depthAxes == std::vector<size_t>{1};
-  if (!op || op->code != OpCode::Dequantize || graph.type(form.value).rank() != 2 || !summed)
+  if (!op || (op->code != OpCode::Dequantize && op->code != OpCode::Decode) || graph.type(form.value).rank() != 2 ||
+      !summed)
     return;
   SmallVector<int> numbers;
   for (uint32_t value : op->operands)
@@ -145,10 +146,11 @@ static void readBlocks(const Graph &graph, const sdk::Operand &form, Contraction
   if (llvm::is_contained(numbers, -1) || !blocks.dims[2].isConstant())
     return;
   bool lifted = numbers.size() > 2;
+  bool halves = op->coding == Coding::None ? blocks.dtype == KILN_U8 : bitsOf(op->coding) == 4;
   operand.blocks = {numbers[0],
                     numbers[1],
                     lifted ? numbers[2] : numbers[1],
-                    {graph.type(op->operands[1]).dtype, blocks.dims[2].factor, blocks.dtype == KILN_U8, lifted}};
+                    {graph.type(op->operands[1]).dtype, blocks.dims[2].factor, halves, lifted, op->coding}};
 }
 
 static void fillOperand(const Graph &graph, const sdk::Operand &form, kiln_dtype accumulator,

@@ -172,7 +172,9 @@ private:
   Value emitDynamicSlice(const Op &op, uint32_t v, llvm::ArrayRef<Index> at, const Mask &mask);
   Value emitDynamicUpdate(const Op &op, uint32_t v, llvm::ArrayRef<Index> at, const Mask &mask);
   Value emitGather(const Op &op, uint32_t v, llvm::ArrayRef<Index> at, const Mask &mask);
+  Value ofBlock(const Op &op, llvm::ArrayRef<Index> at, bool halves, const Mask &mask, Indices &block);
   Value emitDequantize(const Op &op, llvm::ArrayRef<Index> at, const Mask &mask);
+  Value emitDecode(const Op &op, llvm::ArrayRef<Index> at, const Mask &mask);
   Value emitConstant(const Op &op, uint32_t v, llvm::ArrayRef<Index> at, const Mask &mask);
   Value emitRandomBits(const Op &op, uint32_t v, llvm::ArrayRef<Index> at, const Mask &mask);
 

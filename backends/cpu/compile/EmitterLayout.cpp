@@ -1,5 +1,7 @@
 // Ops that read their operands at another position.
 #include "backends/cpu/compile/Emitter.h"
+
+#include "backends/cpu/compile/Decode.h"
 #include "backends/cpu/compile/Philox.h"
 #include "mlir/IR/Matchers.h"
 
@@ -66,6 +68,8 @@ Value Emitter::emitLayout(const Op &op, uint32_t v, ArrayRef<Index> at, const Ma
     return emitGather(op, v, at, mask);
   case OpCode::Dequantize:
     return emitDequantize(op, at, mask);
+  case OpCode::Decode:
+    return emitDecode(op, at, mask);
   default:
     llvm_unreachable("not a layout op");
   }
@@ -260,24 +264,40 @@ Value Emitter::emitGather(const Op &op, uint32_t v, ArrayRef<Index> at, const Ma
   return value(operand, position, mask);
 }
 
-Value Emitter::emitDequantize(const Op &op, ArrayRef<Index> at, const Mask &mask) {
+/// The byte of blocks, as i32, that an element of their rows lies in, or the half of one; and its block's place.
+Value Emitter::ofBlock(const Op &op, ArrayRef<Index> at, bool halves, const Mask &mask, Indices &block) {
   const TensorType &blocks = graph.type(op.operands[0]);
-  bool halves = blocks.dtype == KILN_U8, lifted = op.operands.size() > 2;
   Value size = extent(blocks.dims.back()), two = code.integer(2);
-  Indices block(at.begin(), at.end()), from(at.begin(), at.end());
+  Indices from(at.begin(), at.end());
+  block.assign(at.begin(), at.end());
   block.back() = div(at.back(), size);
   from.back() = halves ? div(block.back(), two) : block.back();
   from.push_back(rem(at.back(), size));
   Value q = convert(value(op.operands[0], from, mask), blocks.dtype, KILN_I32);
-  if (halves) {
-    Value odd = convert(positions(rem(block.back(), two)), KILN_I64, KILN_I32);
-    same(q, odd);
-    Value shift = code.op<arith::ShLIOp>(odd, code.constantInt(odd.getType(), 2));
-    q = code.op<arith::ShRUIOp>(q, shift);
-    q = code.op<arith::AndIOp>(q, code.constantInt(q.getType(), 15));
-    if (!lifted)
-      q = code.op<arith::SubIOp>(q, code.constantInt(q.getType(), 8));
-  }
+  if (!halves)
+    return q;
+  Value odd = convert(positions(rem(block.back(), two)), KILN_I64, KILN_I32);
+  same(q, odd);
+  Value shift = code.op<arith::ShLIOp>(odd, code.constantInt(odd.getType(), 2));
+  q = code.op<arith::ShRUIOp>(q, shift);
+  return code.op<arith::AndIOp>(q, code.constantInt(q.getType(), 15));
+}
+
+Value Emitter::emitDecode(const Op &op, ArrayRef<Index> at, const Mask &mask) {
+  Coding coding = op.coding;
+  Indices block;
+  Value q = ofBlock(op, at, bitsOf(coding) == 4, mask, block), element = decoded(code, coding, q);
+  Value scale = convert(value(op.operands[1], block, mask), graph.type(op.operands[1]).dtype, KILN_F32);
+  same(element, scale);
+  return code.op<arith::MulFOp>(element, scale);
+}
+
+Value Emitter::emitDequantize(const Op &op, ArrayRef<Index> at, const Mask &mask) {
+  bool halves = graph.type(op.operands[0]).dtype == KILN_U8, lifted = op.operands.size() > 2;
+  Indices block;
+  Value q = ofBlock(op, at, halves, mask, block);
+  if (halves && !lifted)
+    q = code.op<arith::SubIOp>(q, code.constantInt(q.getType(), 8));
   auto scalar = [&](uint32_t operand) {
     return convert(value(operand, block, mask), graph.type(operand).dtype, KILN_F32);
   };

@@ -87,6 +87,10 @@ SmallVectorImpl<int64_t> *Op::list(StringRef name) {
 static bool convertAttribute(const sdk::Op &source, const sdk::Attr &attr, Op &op) {
   StringRef name = attr.name;
   bool pads = op.code == OpCode::Pad;
+  if (name == "coding") {
+    op.coding = codingCalled(attr.string);
+    return op.coding != Coding::None;
+  }
   if (name == "kind" || name == "predicate")
     return name == "kind" ? readCombine(attr.string, op.combine) : readPredicate(attr.string, op.predicate);
   if (name == "value")

@@ -4,6 +4,7 @@
 // (collapsing of dimensions, planning of phases) can rewrite them. Knows nothing of MLIR.
 #pragma once
 
+#include "backends/api/kiln_codes.h"
 #include "backends/sdk/Graph.h"
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/STLExtras.h"
@@ -77,6 +78,7 @@ struct Op {
   llvm::SmallVector<int64_t, 2> lhsBatch, rhsBatch, lhsContract, rhsContract;
   Shape pixels;      // convolution: its result's spatial extents, whatever the result's own dimensions have become
   std::string bytes; // constant
+  Coding coding = Coding::None;
 
   /// A list of ints under its name; null where ops have none of it.
   llvm::SmallVectorImpl<int64_t> *list(llvm::StringRef name);

@@ -449,9 +449,9 @@ bool defineMicroKernel(Code &code, StringRef name) {
   if (!isMicroKernel(name) || !readName(name, kind, of, sizes))
     return false;
   auto has = [&](size_t dtypes, size_t numbers) { return of.size() == dtypes && sizes.size() == numbers; };
-  auto blockLayout = [&] { // the last three numbers
-    ArrayRef<int64_t> last = ArrayRef(sizes).take_back(3);
-    return BlockLayout{of[0], last[0], last[1] != 0, last[2] != 0};
+  auto blockLayout = [&] { // the last four numbers
+    ArrayRef<int64_t> last = ArrayRef(sizes).take_back(4);
+    return BlockLayout{of[0], last[0], last[1] != 0, last[2] != 0, static_cast<Coding>(last[3])};
   };
   const auto *packing = llvm::find(packings, kind);
   if (packing != std::end(packings) && has(2, 1))
@@ -469,11 +469,11 @@ bool defineMicroKernel(Code &code, StringRef name) {
     defineDot(code, {of[0], sizes[0], sizes[1], sizes[2], of[1], of[2]}, name);
   else if (kind == "stream" && has(3, 3))
     defineStream(code, {of[0], sizes[0], sizes[1], sizes[2], of[1], of[2]}, name);
-  else if ((kind == "blocks" || kind == "words") && has(1, 6))
+  else if ((kind == "blocks" || kind == "words") && has(1, 7))
     defineBlocks(code, {blockLayout(), sizes[0], sizes[1], sizes[2]}, kind == "words", name);
-  else if (kind == "round" && has(1, 4))
+  else if (kind == "round" && has(1, 5))
     defineRound(code, blockLayout(), sizes[0], name);
-  else if (kind == "widen" && has(1, 4))
+  else if (kind == "widen" && has(1, 5))
     defineWiden(code, blockLayout(), sizes[0], name);
   else
     return false;

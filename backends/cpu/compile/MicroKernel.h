@@ -11,7 +11,7 @@
 // their bodies.
 #pragma once
 
-#include "backends/cpu/compile/Code.h"
+#include "backends/cpu/compile/Decode.h"
 #include <set>
 
 namespace kiln::cpu {
@@ -79,11 +79,12 @@ struct StreamShape {
 
 /// How numbers lie that are stored in blocks of `size` neighbours along K (kiln.dequantize): bytes, or halves of bytes,
 /// of which two blocks share theirs; each block with a scale of `scale`'s type, and with a minimum where they are
-/// lifted.
+/// lifted. Of a coding (kiln.decode): the numbers are what the bytes or halves stand for.
 struct BlockLayout {
   kiln_dtype scale = KILN_F16;
   int64_t size = 0;
   bool halves = false, lifted = false;
+  Coding coding = Coding::None;
 };
 
 /// Where rows of them lie, with the bytes between two. `minimums`: the scales again, where there are none.

@@ -13,7 +13,7 @@ namespace kiln::cpu {
 
 static SmallVector<int64_t> sizesOf(std::initializer_list<int64_t> first, const BlockLayout &layout) {
   SmallVector<int64_t> sizes(first);
-  sizes.append({layout.size, layout.halves, layout.lifted});
+  sizes.append({layout.size, layout.halves, layout.lifted, static_cast<int64_t>(layout.coding)});
   return sizes;
 }
 
@@ -34,6 +34,8 @@ static int64_t wordLanes(const Machine &machine, const BlockLayout &layout) {
 }
 
 bool multipliesWords(const Machine &machine, const BlockLayout &layout) {
+  if (layout.coding != Coding::None)
+    return false; // what codes stand for are no whole numbers
   int64_t lanes = wordLanes(machine, layout);
   return machine.has("avx2") && machine.has("f16c") && lanes >= 8 && layout.size % (2 * lanes) == 0;
 }
@@ -57,7 +59,9 @@ static Value scaleAt(Code &code, const BlockLayout &layout, Value row, Value i) 
 }
 
 /// What is summed up before products with halves know that 8 stands for 0.
-static bool shifted(const BlockLayout &layout) { return layout.halves && !layout.lifted; }
+static bool shifted(const BlockLayout &layout) {
+  return layout.halves && !layout.lifted && layout.coding == Coding::None;
+}
 
 /// Bytes as vectors of wider integers; `upper`: of halves, the upper ones, else the lower. A null `upper`: whole bytes.
 static Value integersOf(Code &code, const BlockLayout &layout, Type element, Value bytes, Value upper) {
@@ -78,7 +82,11 @@ static Value integersOf(Code &code, const BlockLayout &layout, Type element, Val
 /// The numbers of a block from its number i on as f32, less 8 where halves stand so.
 static Value numbersAt(Code &code, const BlockLayout &layout, Value block, Value i, Value upper, int64_t lanes) {
   Value bytes = code.loadHere(code.vectorOf(code.i8, lanes), code.address(block, i, 1), 1);
+  if (layout.coding != Coding::None && !layout.halves)
+    return decodedBytes(code, layout.coding, bytes);
   Value whole = integersOf(code, layout, code.i32, bytes, upper);
+  if (layout.coding != Coding::None)
+    return decoded(code, layout.coding, whole);
   if (shifted(layout))
     whole = code.here<arith::SubIOp>(whole, code.constantInt(whole.getType(), 8));
   return code.here<arith::SIToFPOp>(code.vectorOf(code.f32, lanes), whole);

@@ -61,7 +61,8 @@ static bool evaluate(Call &call) {
       return windowed(call);
     return code == OpCode::Scatter ? indexed(call) : reduction(call);
   default:
-    return code == OpCode::Gather || code == OpCode::Dequantize ? indexed(call) : layout(call);
+    return code == OpCode::Gather || code == OpCode::Dequantize || code == OpCode::Decode ? indexed(call)
+                                                                                          : layout(call);
   }
 }
 

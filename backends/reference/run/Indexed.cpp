@@ -1,6 +1,8 @@
 // gather, scatter, and numbers in blocks.
 #include "backends/reference/run/Evaluate.h"
 
+#include "backends/api/kiln_codes.h"
+
 #include <cmath>
 
 namespace kiln::reference {
@@ -115,11 +117,34 @@ bool dequantize(Call &call) {
   return true;
 }
 
+/// The same of codes that stand for numbers.
+bool decode(Call &call) {
+  const Tensor &codes = *call.in[0], &scales = *call.in[1];
+  Tensor &out = *call.out[0];
+  Coding coding = codingCalled(call.op.text("coding"));
+  if (coding == Coding::None)
+    return call.fail("the coding is not known");
+  int64_t size = codes.rank() ? codes.shape.back() : 0, perByte = bitsOf(coding) == 4 ? 2 : 1;
+  if (codes.size() * perByte != scales.size() * size || out.size() != scales.size() * size)
+    return call.fail("codes, scales and result do not fit each other");
+  for (int64_t block = 0; block < scales.size(); ++block)
+    for (int64_t i = 0; i < size; ++i) {
+      auto code = static_cast<uint8_t>(codes.integers[static_cast<size_t>(block / perByte * size + i)]);
+      if (perByte == 2)
+        code = block % 2 ? code >> 4 : code & 15;
+      out.floats[static_cast<size_t>(block * size + i)] =
+          static_cast<double>(codedNumber(coding, code)) * scales.floats[static_cast<size_t>(block)];
+    }
+  return true;
+}
+
 } // namespace
 
 bool indexed(Call &call) {
   if (call.op.code == OpCode::Dequantize)
     return dequantize(call);
+  if (call.op.code == OpCode::Decode)
+    return decode(call);
   const Tensor &operand = *call.in[0], &indices = *call.in[1];
   auto axis = static_cast<size_t>(call.integer("axis")), batch = static_cast<size_t>(call.integer("batch_dims"));
   if (axis >= operand.rank() || batch > axis || batch > indices.rank() ||

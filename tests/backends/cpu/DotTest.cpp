@@ -368,30 +368,40 @@ struct BlockForm {
   int64_t size = 32;
   bool halves = false, lifted = false;
   kiln_dtype scales = KILN_F16;
+  const char *coding = nullptr; // the blocks are codes
 };
 
 /// x [m, k] times rows of blocks [n, k], with whole numbers all through; `fill` may change x.
 void checkBlocks(int64_t m, int64_t n, int64_t k, const BlockForm &form, const std::string &cpu, bool rowsLeft = false,
                  float *odd = nullptr) {
   SCOPED_TRACE(std::to_string(m) + " x " + std::to_string(n) + " x " + std::to_string(k) + " in blocks of " +
-               std::to_string(form.size) + (form.halves ? ", halves" : "") + (form.lifted ? ", lifted, " : ", ") + cpu);
+               std::to_string(form.size) + (form.halves ? ", halves" : "") + (form.lifted ? ", lifted, " : ", ") +
+               (form.coding ? form.coding : "") + cpu);
   TestKernel kernel("k0", "contract");
   int64_t perRow = k / form.size, bytes = form.halves ? perRow / 2 : perRow;
-  kiln_dtype type = form.halves ? KILN_U8 : KILN_I8;
+  kiln_dtype type = form.halves || form.coding ? KILN_U8 : KILN_I8;
   uint32_t x = kernel.input(KILN_F32, {m, k}), blocks = kernel.input(type, {n, bytes, form.size}),
            scales = kernel.input(form.scales, {n, perRow});
   std::vector<uint32_t> of = {blocks, scales};
   if (form.lifted)
     of.push_back(kernel.input(form.scales, {n, perRow}));
-  uint32_t w = kernel.op("dequantize", of, KILN_F32, {n, k});
+  uint32_t w = form.coding ? kernel.op("decode", of, KILN_F32, {n, k}, {Attr::text("coding", form.coding)})
+                           : kernel.op("dequantize", of, KILN_F32, {n, k});
   kernel.output(rowsLeft ? addDot(kernel, w, x, KILN_F32, {n, m}, nt) : addDot(kernel, x, w, KILN_F32, {m, n}, nt));
   RunOptions options;
   options.cpu = cpu;
   Tensor left = wholeNumbers(KILN_F32, {m, k}, 1);
   if (odd)
     left.floats[0] = static_cast<double>(*odd);
-  std::vector<Tensor> inputs = {left, wholeNumbers(type, {n, bytes, form.size}, 2, form.halves ? 255 : 100),
+  std::vector<Tensor> inputs = {left,
+                                wholeNumbers(type, {n, bytes, form.size}, 2,
+                                             form.coding && !form.halves ? 88
+                                             : form.halves               ? 255
+                                                                         : 100),
                                 wholeNumbers(form.scales, {n, perRow}, 3)};
+  if (form.coding && form.coding == std::string("e5m2")) // from 2^-3 on
+    for (int64_t &code : inputs[1].integers)
+      code = 48 + code % 32;
   if (form.lifted)
     inputs.push_back(wholeNumbers(form.scales, {n, perRow}, 4));
   check(kernel, inputs, 0, options);
@@ -416,6 +426,23 @@ TEST(Dot, Blocks) {
   checkBlocks(1, 20, 72, {24, false}, "native"); // no multiple of a vector
   checkBlocks(3, 20, 28, {7, true}, "native");
   checkBlocks(1, 0, 64, {}, "native");
+}
+
+/// Codes: of halves by a table, which a register holds or two, or selects; of bytes as floats, up to 16 here, so that
+/// all sums are exact.
+TEST(Dot, BlocksOfCodes) {
+  BlockForm halves{32, true, false, KILN_F32, "e2m1"}, bytes{64, false, false, KILN_F32, "e4m3"};
+  for (BlockForm form : {halves, bytes}) {
+    for (const char *cpu : {"haswell", "x86-64"})
+      checkBlocks(1, 33, 384, form, cpu);
+    checkBlocks(60, 17, 512, form, "native");
+    checkBlocks(3, 20, 256, form, "native", true);
+  }
+  for (BlockForm form : {halves, bytes, BlockForm{32, true, false, KILN_F16, "iq4"},
+                         BlockForm{16, true, false, KILN_F32, "e2m1"}, BlockForm{128, false, false, KILN_F16, "e5m2"}})
+    checkBlocks(1, 97, 384, form, "native");
+  checkBlocks(3, 20, 28, {7, true, false, KILN_F32, "e2m1"}, "native");
+  checkBlocks(1, 20, 72, {24, false, false, KILN_F32, "e4m3"}, "native");
 }
 
 /// A row that has no words is multiplied as it is.

@@ -44,7 +44,10 @@ void quantised(std::string_view bytes) {
   for (bool keep : {false, true}) {
     std::vector<std::string> notes;
     bool read = false;
-    huggingface::readQuantised(settings, Safetensors::of(file.tensors(), "input", nullptr), keep, notes, read);
+    Safetensors tensors =
+        huggingface::readQuantised(settings, Safetensors::of(file.tensors(), "input", nullptr), keep, notes, read);
+    for (const TensorView &tensor : tensors.tensors())
+      MadeBytes made(tensor);
   }
 }
 

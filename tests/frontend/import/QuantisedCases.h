@@ -93,8 +93,17 @@ inline std::map<std::string, QuantisedCase> quantisedCases() {
                      {{w + "weight", {KILN_I8, {2, 32}, std::string(64, '\x81')}},
                       {w + "SCB", {KILN_F32, {2}, repeated(2, 12.7F)}},
                       {w + "weight_format", {KILN_U8, {}, std::string(1, '\0')}}}};
-  return {{"gptq", gptq}, {"awq", awq},     {"mlx", mlx}, {"fp8", fp8},
-          {"pack", pack}, {"whole", whole}, {"nf4", nf4}, {"int8", int8}};
+  QuantisedCase mxfp4{quantised + R"({"quant_method":"mxfp4"}})",
+                      {{w + "gate_up_proj_blocks", {KILN_U8, {2, 2, 1, 16}, std::string(64, '\x81')}},
+                       {w + "gate_up_proj_scales", {KILN_U8, {2, 2, 1}, std::string(4, '\x7c')}},
+                       {w + "down_proj_blocks", {KILN_U8, {2, 1, 2, 16}, std::string(64, '\x81')}},
+                       {w + "down_proj_scales", {KILN_U8, {2, 1, 2}, std::string(4, '\x7c')}}}};
+  QuantisedCase modelopt{quantised + R"({"quant_method":"modelopt","quant_algo":"NVFP4"}})",
+                         {{w + "weight", {KILN_U8, {2, 16}, std::string(32, '\x81')}},
+                          {w + "weight_scale", {KILN_F8E4M3, {2, 2}, std::string(4, '\x38')}},
+                          {w + "weight_scale_2", {KILN_F32, {}, repeated(1, 0.5F)}}}};
+  return {{"mxfp4", mxfp4}, {"modelopt", modelopt}, {"gptq", gptq},   {"awq", awq}, {"mlx", mlx},
+          {"fp8", fp8},     {"pack", pack},         {"whole", whole}, {"nf4", nf4}, {"int8", int8}};
 }
 
 } // namespace kiln::testing
