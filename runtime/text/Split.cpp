@@ -118,7 +118,8 @@ size_t gpt2(std::u32string_view text, size_t at) {
   return spaces(text, at);
 }
 
-/// What GPT-4's and GPT-4o's have alike: numbers of up to so many digits, marks and the `ends` behind them, white space.
+/// What GPT-4's and GPT-4o's have alike: numbers of up to so many digits, marks and the `ends` behind them, white
+/// space.
 size_t noWord(std::u32string_view text, size_t at, size_t digits, bool (*ends)(char32_t)) {
   char32_t c = text[at];
   if (isNumber(c))
@@ -200,9 +201,10 @@ Rule knownPattern(const std::string &pattern, const std::string &what) {
     return [](std::u32string_view text, size_t at) { return gpt4(text, at, 3); };
   if (pattern == four + R"(\p{N})" + rest)
     return [](std::u32string_view text, size_t at) { return gpt4(text, at, 1); };
-  if (pattern == R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
-                 R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
-                 R"(\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)")
+  if (pattern ==
+      R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+      R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+      R"(\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)")
     return gpt4o;
   if (pattern == "\\s+")
     return [](std::u32string_view text, size_t at) { return run(text, at, isUnicodeSpace); };
@@ -210,7 +212,8 @@ Rule knownPattern(const std::string &pattern, const std::string &what) {
     return bloom;
   if (pattern == "[0-9][0-9][0-9]")
     return threeDigits;
-  fail("%s: the pre_tokenizer's pattern \"%s\" is not known; these are: GPT-2's, GPT-4's (of Llama 3 too), GPT-4o's, Qwen 2's, "
+  fail("%s: the pre_tokenizer's pattern \"%s\" is not known; these are: GPT-2's, GPT-4's (of Llama 3 too), GPT-4o's, "
+       "Qwen 2's, "
        "BLOOM's, Falcon's, \\s+, and texts",
        what.c_str(), pattern.c_str());
 }
