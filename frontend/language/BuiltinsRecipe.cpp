@@ -81,7 +81,7 @@ llvm::ArrayRef<Builtin> recipeBuiltins() {
        makeRecord, Space::Reader},
       {"series",
        "path, columns, context, batch, horizon=1, stride=1, group=None, separator=None, skip=0, header=None, "
-       "quotes=True, normalise=False, validation=None, test=None, shuffle=True",
+       "quotes=True, normalise=False, missing=None, validation=None, test=None, shuffle=True",
        makeRecord, Space::Reader},
       {"images",
        "path, labels=None, batch, size=(28, 28), channels=None, mean=0.0, std=1.0, shortest=None, "

@@ -122,6 +122,19 @@ struct Settings {
     else if (!value.isList() || value.items->empty() || !std::all_of(value.items->begin(), value.items->end(), isName))
       wrong("classes", "a number of classes, or a list of their names");
   }
+  /// What stands for a number that there is not: another, or a word for how it is found.
+  void missing(std::initializer_list<const char *> words) {
+    const Value &value = (*this)["missing"];
+    if (value.isNone() || (value.isNumeral() && value.asDouble()))
+      return;
+    std::string list;
+    for (const char *word : words) {
+      if (value.kind == Value::Kind::String && value.text == word)
+        return;
+      list += " or \"" + std::string(word) + "\"";
+    }
+    wrong("missing", "a number" + list);
+  }
   /// A number, or (height, width).
   void size(int64_t &height, int64_t &width) {
     const Value &size = (*this)["size"];
@@ -313,10 +326,7 @@ static void csvFields(Settings &settings, DataSource &source, const Dim &batch) 
   settings.boolean("header");
   settings.boolean("normalise");
   settings.separator();
-  const Value &missing = settings["missing"];
-  bool mean = missing.kind == Value::Kind::String && missing.text == "mean";
-  if (!missing.isNone() && !mean && !(missing.isNumeral() && missing.asDouble()))
-    settings.wrong("missing", "a number, or \"mean\",");
+  settings.missing({"mean"});
   int64_t categories = settings.categories();
   if (categories == 0 || !settings["features"].isNone())
     source.fields.emplace_back("features", fieldType(Dtype::f32, {batch, settings.columns("features")}, source.range));
@@ -462,6 +472,7 @@ static void seriesFields(Settings &settings, DataSource &source, const Dim &batc
     settings.boolean("header");
   settings.boolean("quotes");
   settings.boolean("normalise");
+  settings.missing({"mean", "last"});
   if (!settings["separator"].isNone())
     settings.separator();
   if (!settings["group"].isNone() && !Settings::isColumn(settings["group"]))

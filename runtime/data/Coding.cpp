@@ -9,6 +9,12 @@
 
 namespace kiln {
 
+void Normalisation::fill(std::vector<float> &values) const {
+  for (size_t i = 0; i < values.size(); ++i)
+    if (std::isnan(values[i]))
+      values[i] = static_cast<float>(means[i % means.size()]);
+}
+
 void Normalisation::apply(std::vector<float> &values) const {
   for (size_t i = 0; i < values.size(); ++i) {
     size_t column = i % means.size();

@@ -16,7 +16,9 @@ struct Normalisation {
   /// Of column `column` of a source's file, as they were measured; a column that does not change keeps its deviation.
   /// Throws Error where the numbers have none.
   void add(const SourceSpec &spec, size_t column, double mean, double deviation);
-  /// Rows of as many columns, in place: (x - mean) / deviation.
+  /// Rows of as many columns, in place: means where there are NaN.
+  void fill(std::vector<float> &values) const;
+  /// Likewise: (x - mean) / deviation.
   void apply(std::vector<float> &values) const;
 };
 

@@ -12,6 +12,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <set>
 
 namespace kiln {
@@ -102,6 +103,13 @@ std::string_view TableFile::known(size_t row, size_t column) const {
   static const std::string_view none[] = {"NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?"};
   std::string_view text = trimmed(table.rows[row].at(column));
   return std::find(std::begin(none), std::end(none), text) == std::end(none) ? text : std::string_view();
+}
+
+float TableFile::numberOrGap(size_t row, size_t column, const Json *missing, const char *words) const {
+  bool gap = known(row, column).empty();
+  if (missing && gap)
+    return missing->isString() ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(missing->number());
+  return number(row, column, gap ? "; missing=… says what stands in a gap" : words);
 }
 
 float TableFile::number(size_t row, size_t column, const char *hint) const {

@@ -22,6 +22,9 @@ struct TableFile {
   std::vector<size_t> columns(const Json &json) const;
   /// The number in a cell; throws Error with its line, and `hint` behind what it says.
   float number(size_t row, size_t column, const char *hint = "") const;
+  /// The number in a cell that may be a gap (known()): then `missing` where that is a number, NaN where it is a word
+  /// (how gaps are filled later), and an Error where it is null.
+  float numberOrGap(size_t row, size_t column, const Json *missing, const char *words = "") const;
   /// A cell's text without the spaces around it; an empty one where it says that there is none: NA, N/A, NaN, null,
   /// None, ?.
   std::string_view known(size_t row, size_t column) const;

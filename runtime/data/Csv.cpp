@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
 
 namespace kiln {
 
@@ -77,16 +76,10 @@ CsvSource::CsvSource(const SourceContext &context) : Source(*context.spec) {
   arrangeFeatures(context);
 }
 
-/// What is missing is the recipe's number, or nothing yet: a NaN, until its column's mean is known.
 void CsvSource::readFeatures(const TableFile &file, size_t row) {
   for (size_t column : features_.columns)
-    if (bool known = !file.known(row, column).empty(); missing_ && !known)
-      features_.values.push_back(missing_->isString() ? std::numeric_limits<float>::quiet_NaN()
-                                                      : static_cast<float>(missing_->number()));
-    else
-      features_.values.push_back(file.number(row, column,
-                                             known ? "; columns of words are named in categories=[…]"
-                                                   : "; missing=\"mean\" or a number fills gaps"));
+    features_.values.push_back(
+        file.numberOrGap(row, column, missing_, "; columns of words are named in categories=[…]"));
 }
 
 void CsvSource::readCategories(const std::vector<TableFile> &files, const SourceContext &context) {
@@ -112,9 +105,8 @@ void CsvSource::arrangeFeatures(const SourceContext &context) {
     return;
   std::optional<Normalisation> given = givenNormalisation(context, "features", width);
   Normalisation normalisation = given ? *given : measure();
-  for (size_t i = 0; fills && i < features_.values.size(); ++i)
-    if (std::isnan(features_.values[i]))
-      features_.values[i] = static_cast<float>(normalisation.means[i % width]);
+  if (fills)
+    normalisation.fill(features_.values);
   if (normalises)
     normalisation.apply(features_.values);
   keepCoding(normalisationPrefix, "features", textOf(normalisation));

@@ -24,11 +24,14 @@ private:
     size_t begin, train, validation, end;
   };
   void cut(const TableFile &file, size_t first, Split split, std::vector<Stretch> &stretches) const;
+  void goOn(const TableFile &file, const std::vector<size_t> &columns, std::span<const Stretch> stretches,
+            size_t first);
   Normalisation measure(const std::vector<Stretch> &stretches, const std::vector<size_t> &columns) const;
 
   size_t context_, horizon_, stride_, width_ = 0;
-  std::vector<float> values_;   // rows of `width_`
-  std::vector<size_t> windows_; // where each begins: training, validation, test
+  std::vector<float> values_;     // rows of `width_`
+  std::vector<size_t> windows_;   // where each begins: training, validation, test
+  const Json *missing_ = nullptr; // what stands in a gap
   std::optional<Rows> rows_;
   std::vector<float> block_;
 };
@@ -87,14 +90,18 @@ SeriesSource::SeriesSource(const SourceContext &context) : Source(*context.spec)
   std::vector<size_t> columns =
       wanted.isInt() ? std::vector<size_t>{files[0].column(wanted)} : files[0].columns(wanted);
   width_ = columns.size();
+  missing_ = options.find("missing");
   std::vector<Stretch> stretches;
   size_t validationFiles = splitPaths(options, "validation").size();
   for (size_t i = 0; i < files.size(); ++i) {
     Split split = i == 0 ? Split::Train : i <= validationFiles ? Split::Validation : Split::Test;
-    cut(files[i], values_.size() / width_, split, stretches);
+    size_t first = values_.size() / width_, before = stretches.size();
+    cut(files[i], first, split, stretches);
     for (size_t row = 0; row < files[i].table.rows.size(); ++row)
       for (size_t column : columns)
-        values_.push_back(files[i].number(row, column));
+        values_.push_back(files[i].numberOrGap(row, column, missing_));
+    if (missing_ && missing_->isString() && missing_->string() == "last")
+      goOn(files[i], columns, std::span(stretches).subspan(before), first);
   }
   // A window is of the part that all it foretells lies in; what was may reach back.
   auto add = [&](size_t Stretch::*from, size_t Stretch::*to) {
@@ -112,13 +119,34 @@ SeriesSource::SeriesSource(const SourceContext &context) : Source(*context.spec)
     fail("data '%s': %s has no %zu rows beside each other to train on (context=%zu and horizon=%zu)",
          spec_.name.c_str(), files[0].what.c_str(), context_ + horizon_, context_, horizon_);
   rows_.emplace(train, rows);
-  if (options.booleanOr("normalise", false)) {
+  bool fills = missing_ && missing_->isString() && missing_->string() == "mean";
+  if (bool normalises = options.booleanOr("normalise", false); normalises || fills) {
     std::optional<Normalisation> given = givenNormalisation(context, "past", width_);
     Normalisation normalisation = given ? *given : measure(stretches, columns);
-    normalisation.apply(values_);
+    if (fills)
+      normalisation.fill(values_);
+    if (normalises)
+      normalisation.apply(values_);
     keepCoding(normalisationPrefix, "past", textOf(normalisation));
   }
   block_.resize(static_cast<size_t>(rows.batch) * std::max(context_, horizon_) * width_);
+}
+
+/// What is missing is what the row before it has, in the same stretch.
+void SeriesSource::goOn(const TableFile &file, const std::vector<size_t> &columns, std::span<const Stretch> stretches,
+                        size_t first) {
+  for (const Stretch &stretch : stretches)
+    for (size_t row = stretch.begin; row < stretch.end; ++row)
+      for (size_t column = 0; column < width_; ++column) {
+        float &value = values_[row * width_ + column];
+        if (!std::isnan(value))
+          continue;
+        if (row == stretch.begin)
+          file.refuse(row - first, columns[column],
+                      "a gap where a series begins, and missing=\"last\": there is none "
+                      "before it");
+        value = values_[(row - 1) * width_ + column];
+      }
 }
 
 /// By which each column has mean 0 and deviation 1 over the rows that are trained on.
@@ -129,7 +157,8 @@ Normalisation SeriesSource::measure(const std::vector<Stretch> &stretches, const
     auto each = [&](auto what) {
       for (const Stretch &stretch : stretches)
         for (size_t row = stretch.begin; row < stretch.train; ++row)
-          what(static_cast<double>(values_[row * width_ + column]));
+          if (double value = static_cast<double>(values_[row * width_ + column]); !missing_ || !std::isnan(value))
+            what(value);
     };
     each([&](double value) { sum += value, count += 1; });
     double mean = sum / count;
