@@ -1,5 +1,5 @@
 // Data sources of a recipe: what fields each reader gives, and compile-time values as attributes.
-#include "frontend/language/Recipe.h"
+#include "frontend/language/ReaderSettings.h"
 
 namespace kiln::language {
 
@@ -53,158 +53,6 @@ mlir::Attribute toAttribute(Elaborator &e, const Value &value, Range range) {
   return {};
 }
 
-namespace {
-/// Checked access to a reader's settings.
-struct Settings {
-  Elaborator &e;
-  const Record &record;
-  bool ok = true;
-
-  const Value &operator[](std::string_view name) const {
-    for (const auto &[key, value] : record.fields)
-      if (key == name)
-        return value;
-    static const Value none = Value::none();
-    return none;
-  }
-  Range range(std::string_view name) const {
-    for (size_t i = 0; i < record.fields.size(); ++i)
-      if (record.fields[i].first == name)
-        return record.ranges[i];
-    return record.range;
-  }
-  void wrong(std::string_view name, const std::string &wanted) {
-    ok = false;
-    e.error(range(name), record.kind + "'s '" + std::string(name) + "' is " + describe((*this)[name]) + "; " + wanted +
-                             " is expected");
-  }
-  int64_t count(std::string_view name, int64_t least = 1, int64_t most = 1 << 30) {
-    std::optional<int64_t> value = (*this)[name].isNumeral() ? (*this)[name].asInteger() : std::nullopt;
-    if (value && *value >= least && *value <= most)
-      return *value;
-    wrong(name, "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
-    return least;
-  }
-  void boolean(std::string_view name) {
-    if ((*this)[name].kind != Value::Kind::Boolean)
-      wrong(name, "True or False");
-  }
-  void number(std::string_view name) {
-    if (!(*this)[name].isNumeral() || !(*this)[name].asDouble())
-      wrong(name, "a number");
-  }
-  void string(std::string_view name) {
-    if ((*this)[name].kind != Value::Kind::String)
-      wrong(name, "a string");
-  }
-  void separator() {
-    const Value &value = (*this)["separator"];
-    if (value.kind != Value::Kind::String || value.text.size() != 1)
-      wrong("separator", "one character");
-  }
-  /// "characters", "words", or the path of a tokenizer.json; and how many.
-  void tokens() {
-    const Value &value = (*this)["tokens"];
-    if (value.kind != Value::Kind::String ||
-        (value.text != "characters" && value.text != "words" && !value.text.ends_with(".json")))
-      wrong("tokens", "\"characters\", \"words\", or a tokenizer's path, which ends in .json,");
-    if (!(*this)["vocabulary"].isNone())
-      count("vocabulary");
-  }
-  /// How many classes there are, or their names.
-  void classes() {
-    const Value &value = (*this)["classes"];
-    auto isName = [](const Value &item) { return isColumn(item); };
-    if (value.isNone())
-      return;
-    if (value.isNumeral())
-      count("classes");
-    else if (!value.isList() || value.items->empty() || !std::all_of(value.items->begin(), value.items->end(), isName))
-      wrong("classes", "a number of classes, or a list of their names");
-  }
-  /// What stands for a number that there is not: another, or a word for how it is found.
-  void missing(std::initializer_list<const char *> words) {
-    const Value &value = (*this)["missing"];
-    if (value.isNone() || (value.isNumeral() && value.asDouble()))
-      return;
-    std::string list;
-    for (const char *word : words) {
-      if (value.kind == Value::Kind::String && value.text == word)
-        return;
-      list += " or \"" + std::string(word) + "\"";
-    }
-    wrong("missing", "a number" + list);
-  }
-  /// A number, or (height, width).
-  void size(int64_t &height, int64_t &width) {
-    const Value &size = (*this)["size"];
-    bool pair = size.isList() && size.items->size() == 2;
-    const Value &one = pair ? (*size.items)[0] : size, &other = pair ? (*size.items)[1] : size;
-    std::optional<int64_t> first = one.isNumeral() ? one.asInteger() : std::nullopt;
-    std::optional<int64_t> second = other.isNumeral() ? other.asInteger() : std::nullopt;
-    if (!first || !second || std::min(*first, *second) < 1 || std::max(*first, *second) > 1 << 16)
-      return wrong("size", "a number from 1 to 65536, or (height, width),");
-    height = *first;
-    width = *second;
-  }
-  /// A number, or one for each channel; `std` is not 0.
-  void ofChannels(std::string_view name, int64_t channels) {
-    const Value &value = (*this)[name];
-    bool list = value.isList() && channels > 1;
-    std::vector<Value> numbers = list ? *value.items : std::vector<Value>{value};
-    auto fits = [&](const Value &one) {
-      return one.isNumeral() && one.asDouble() && (name != "std" || *one.asDouble() != 0);
-    };
-    if ((list && numbers.size() != static_cast<size_t>(channels)) || !std::all_of(numbers.begin(), numbers.end(), fits))
-      wrong(name, std::string(name == "std" ? "a number other than 0" : "a number") +
-                      (channels > 1 ? ", or one for each of " + std::to_string(channels) + " channels," : ""));
-  }
-  /// One of a few words.
-  void oneOf(std::string_view name, std::initializer_list<const char *> words) {
-    const Value &value = (*this)[name];
-    std::string list;
-    for (const char *word : words) {
-      if (value.kind == Value::Kind::String && value.text == word)
-        return;
-      list += (list.empty() ? "\"" : " or \"") + std::string(word) + "\"";
-    }
-    wrong(name, list);
-  }
-  static bool isColumn(const Value &value) {
-    return value.kind == Value::Kind::String || (value.kind == Value::Kind::Integer && value.asInteger());
-  }
-  /// Columns of words, each by itself or with how many numbers it may take: ("Sex", 3). How many they are.
-  int64_t categories() {
-    const Value &value = (*this)["categories"];
-    if (value.isNone())
-      return 0;
-    auto counted = [](const Value &item) {
-      return item.isList() && !item.names && item.items->size() == 2 && isColumn((*item.items)[0]) &&
-             (*item.items)[1].isNumeral() && (*item.items)[1].asInteger().value_or(0) > 0 &&
-             *(*item.items)[1].asInteger() <= INT32_MAX;
-    };
-    bool list = value.isList() && !value.items->empty() &&
-                std::all_of(value.items->begin(), value.items->end(),
-                            [&](const Value &item) { return isColumn(item) || counted(item); });
-    if (!list)
-      wrong("categories", "a list of columns' numbers or names, each perhaps with how many numbers it takes, as in "
-                          "[\"Sex\", (\"Port\", 4)],");
-    return list ? static_cast<int64_t>(value.items->size()) : 1;
-  }
-  /// A number of columns, one column's name, or a list of columns by index or name: how many they are.
-  int64_t columns(std::string_view name) {
-    const Value &value = (*this)[name];
-    if (value.kind == Value::Kind::String)
-      return 1;
-    if (!value.isList() || value.items->empty())
-      return count(name);
-    if (!std::all_of(value.items->begin(), value.items->end(), isColumn))
-      wrong(name, "a list of columns' numbers or names");
-    return static_cast<int64_t>(value.items->size());
-  }
-};
-} // namespace
-
 static TypeInfo fieldType(Dtype dtype, std::vector<Dim> dims, Range range) {
   TypeInfo type;
   type.dtype = dtype;
@@ -216,7 +64,7 @@ static TypeInfo fieldType(Dtype dtype, std::vector<Dim> dims, Range range) {
 }
 
 /// `files`: of how many a split consists that has its own; 0: of any number.
-static void splitSettings(Settings &settings, size_t files) {
+static void splitSettings(ReaderSettings &settings, size_t files) {
   for (const char *name : {"validation", "test"}) {
     const Value &value = settings[name];
     bool fraction = value.isNumeral() && value.asDouble() && *value.asDouble() >= 0 && *value.asDouble() < 1;
@@ -232,7 +80,7 @@ static void splitSettings(Settings &settings, size_t files) {
 }
 
 /// rows=(from, to): which of the file's it has.
-static void rowSettings(Settings &settings) {
+static void rowSettings(ReaderSettings &settings) {
   const Value &value = settings["rows"];
   if (value.isNone())
     return;
@@ -243,7 +91,7 @@ static void rowSettings(Settings &settings) {
 }
 
 /// How pictures are scaled, and made numbers.
-static void pictureSettings(Settings &settings, int64_t channels) {
+static void pictureSettings(ReaderSettings &settings, int64_t channels) {
   settings.ofChannels("mean", channels);
   settings.ofChannels("std", channels);
   if (!settings["shortest"].isNone())
@@ -252,7 +100,7 @@ static void pictureSettings(Settings &settings, int64_t channels) {
 }
 
 /// Images in IDX files, or, without labels, pictures in a folder for each class.
-static void imageFields(Settings &settings, DataSource &source, const Dim &batch) {
+static void imageFields(ReaderSettings &settings, DataSource &source, const Dim &batch) {
   bool folder = settings["labels"].isNone();
   settings.string("path");
   if (!folder)
@@ -276,7 +124,7 @@ static void imageFields(Settings &settings, DataSource &source, const Dim &batch
 }
 
 /// A file of batches: the fields are what the recipe says they are.
-static void batchFields(Settings &settings, DataSource &source) {
+static void batchFields(ReaderSettings &settings, DataSource &source) {
   settings.string("path");
   for (size_t i = 1; i < settings.record.fields.size(); ++i) {
     const auto &[field, type] = settings.record.fields[i];
@@ -296,7 +144,7 @@ static void batchFields(Settings &settings, DataSource &source) {
                    "safetensors wants the tensors that it holds: safetensors(\"x.safetensors\", ids=i32[12, 64])");
 }
 
-static void textFields(Settings &settings, DataSource &source, const Dim &batch) {
+static void textFields(ReaderSettings &settings, DataSource &source, const Dim &batch) {
   settings.string("path");
   Dim context = settings.count("context");
   for (const char *field : {"ids", "next"})
@@ -305,9 +153,9 @@ static void textFields(Settings &settings, DataSource &source, const Dim &batch)
 }
 
 /// A class, numbers, or both.
-static void targetFields(Settings &settings, DataSource &source, const Dim &batch, bool single) {
+static void targetFields(ReaderSettings &settings, DataSource &source, const Dim &batch, bool single) {
   if (const Value &label = settings["label"]; !label.isNone()) {
-    if (!Settings::isColumn(label))
+    if (!ReaderSettings::isColumn(label))
       settings.wrong("label", "one column's number or name");
     source.fields.emplace_back("label", fieldType(Dtype::i32, {batch}, source.range));
   }
@@ -316,11 +164,11 @@ static void targetFields(Settings &settings, DataSource &source, const Dim &batc
   if (target.isNone())
     return;
   // Of a table, a number is a column; of a csv, how many.
-  int64_t columns = single && Settings::isColumn(target) ? 1 : settings.columns("target");
+  int64_t columns = single && ReaderSettings::isColumn(target) ? 1 : settings.columns("target");
   source.fields.emplace_back("target", fieldType(Dtype::f32, {batch, columns}, source.range));
 }
 
-static void csvFields(Settings &settings, DataSource &source, const Dim &batch) {
+static void csvFields(ReaderSettings &settings, DataSource &source, const Dim &batch) {
   settings.string("path");
   settings.count("skip", 0);
   settings.boolean("header");
@@ -336,17 +184,18 @@ static void csvFields(Settings &settings, DataSource &source, const Dim &batch) 
 }
 
 /// The columns of `text` or `pair`: how many texts they make, 0 for one that is not listed.
-static int64_t textColumns(Settings &settings, std::string_view name) {
+static int64_t textColumns(ReaderSettings &settings, std::string_view name) {
   const Value &value = settings[name];
   bool list = value.isList() && !value.items->empty() &&
-              std::all_of(value.items->begin(), value.items->end(), Settings::isColumn);
-  if (!list && !Settings::isColumn(value) && !(name == "pair" && value.isNone()))
+              std::all_of(value.items->begin(), value.items->end(), ReaderSettings::isColumn);
+  if (!list && !ReaderSettings::isColumn(value) && !(name == "pair" && value.isNone()))
     settings.wrong(name, "a column's number or name, a text with columns in braces, or a list of those");
   return list ? static_cast<int64_t>(value.items->size()) : 0;
 }
 
 /// The fields of sequences of tokens, each [lead…, T].
-static void sequenceFields(Settings &settings, DataSource &source, std::vector<Dim> lead, const std::string &prefix) {
+static void sequenceFields(ReaderSettings &settings, DataSource &source, std::vector<Dim> lead,
+                           const std::string &prefix) {
   int64_t longest = settings.count("max_length");
   settings.oneOf("padding", {"longest", "max_length"});
   bool whole = settings["padding"].kind == Value::Kind::String && settings["padding"].text == "max_length";
@@ -365,7 +214,7 @@ static void sequenceFields(Settings &settings, DataSource &source, std::vector<D
   settings.count("bucket");
 }
 
-static void tableFields(Settings &settings, DataSource &source, const Dim &batch, const std::string &prefix) {
+static void tableFields(ReaderSettings &settings, DataSource &source, const Dim &batch, const std::string &prefix) {
   settings.string("path");
   settings.count("skip", 0);
   if (!settings["header"].isNone())
@@ -384,7 +233,7 @@ static void tableFields(Settings &settings, DataSource &source, const Dim &batch
 }
 
 /// Words with a tag each.
-static void conllFields(Settings &settings, DataSource &source, const Dim &batch, const std::string &prefix) {
+static void conllFields(ReaderSettings &settings, DataSource &source, const Dim &batch, const std::string &prefix) {
   settings.string("path");
   settings.count("word", -(1 << 20));
   settings.count("tag", -(1 << 20));
@@ -395,7 +244,7 @@ static void conllFields(Settings &settings, DataSource &source, const Dim &batch
 }
 
 /// Questions and paragraphs.
-static void squadFields(Settings &settings, DataSource &source, const Dim &batch, const std::string &prefix) {
+static void squadFields(ReaderSettings &settings, DataSource &source, const Dim &batch, const std::string &prefix) {
   settings.string("path");
   settings.count("stride", 0);
   sequenceFields(settings, source, {batch}, prefix);
@@ -403,12 +252,12 @@ static void squadFields(Settings &settings, DataSource &source, const Dim &batch
     source.fields.emplace_back(field, fieldType(Dtype::i32, {batch}, source.range));
 }
 
-static double number(Settings &settings, std::string_view name) {
+static double number(ReaderSettings &settings, std::string_view name) {
   return settings[name].isNumeral() ? settings[name].asDouble().value_or(0) : 0;
 }
 
 /// Text with words hidden.
-static void maskedFields(Settings &settings, DataSource &source, const Dim &batch, const std::string &prefix) {
+static void maskedFields(ReaderSettings &settings, DataSource &source, const Dim &batch, const std::string &prefix) {
   settings.string("path");
   if (double share = number(settings, "share"); !(share > 0 && share <= 1))
     settings.wrong("share", "a number above 0, up to 1,");
@@ -424,7 +273,7 @@ static void maskedFields(Settings &settings, DataSource &source, const Dim &batc
 }
 
 /// Text with pieces cut out: what is read is T long, what is written S.
-static void corruptedFields(Settings &settings, DataSource &source, const Dim &batch, const std::string &prefix) {
+static void corruptedFields(ReaderSettings &settings, DataSource &source, const Dim &batch, const std::string &prefix) {
   settings.string("path");
   if (double share = number(settings, "share"); !(share > 0 && share < 1))
     settings.wrong("share", "a number between 0 and 1");
@@ -447,7 +296,7 @@ static void corruptedFields(Settings &settings, DataSource &source, const Dim &b
 }
 
 /// Words and their neighbours.
-static void skipgramFields(Settings &settings, DataSource &source, const Dim &batch) {
+static void skipgramFields(ReaderSettings &settings, DataSource &source, const Dim &batch) {
   settings.string("path");
   int64_t window = settings.count("window", 1, 1 << 20);
   Dim negative = settings.count("negative", 1, 1 << 20);
@@ -464,7 +313,7 @@ static void skipgramFields(Settings &settings, DataSource &source, const Dim &ba
 }
 
 /// Windows over rows in their order.
-static void seriesFields(Settings &settings, DataSource &source, const Dim &batch) {
+static void seriesFields(ReaderSettings &settings, DataSource &source, const Dim &batch) {
   settings.string("path");
   settings.count("skip", 0);
   settings.count("stride");
@@ -475,19 +324,19 @@ static void seriesFields(Settings &settings, DataSource &source, const Dim &batc
   settings.missing({"mean", "last"});
   if (!settings["separator"].isNone())
     settings.separator();
-  if (!settings["group"].isNone() && !Settings::isColumn(settings["group"]))
+  if (!settings["group"].isNone() && !ReaderSettings::isColumn(settings["group"]))
     settings.wrong("group", "one column's number or name");
   Dim columns = 1;
   if (const Value &list = settings["columns"]; list.isList() && !list.items->empty())
     columns = settings.columns("columns");
-  else if (!Settings::isColumn(list))
+  else if (!ReaderSettings::isColumn(list))
     settings.wrong("columns", "one column's number or name, or a list of those,");
   Dim context = settings.count("context"), horizon = settings.count("horizon");
   source.fields.emplace_back("past", fieldType(Dtype::f32, {batch, context, columns}, source.range));
   source.fields.emplace_back("future", fieldType(Dtype::f32, {batch, horizon, columns}, source.range));
 }
 
-static void pairFields(Settings &settings, DataSource &source, const Dim &batch, const std::string &prefix) {
+static void pairFields(ReaderSettings &settings, DataSource &source, const Dim &batch, const std::string &prefix) {
   settings.string("source");
   settings.string("target");
   settings.count("source_words");
@@ -507,7 +356,7 @@ std::optional<DataSource> dataSource(Elaborator &e, const std::string &name, con
   source.name = name;
   source.record = value.record;
   source.range = range;
-  Settings settings{e, *value.record};
+  ReaderSettings settings{e, *value.record};
   const std::string &kind = value.record->kind;
   if (kind == "safetensors") {
     batchFields(settings, source);
@@ -571,7 +420,7 @@ mlir::Attribute pictureAttribute(Elaborator &e, const Value &dict) {
                              {"std", Value::floatOf(1.0)}})
     if (!llvm::is_contained(*dict.names, name))
       put(name, value);
-  Settings settings{e, record};
+  ReaderSettings settings{e, record};
   int64_t height = 0, width = 0, channels = settings.count("channels", 1, 3);
   if (channels == 2)
     settings.wrong("channels", "1 or 3");
