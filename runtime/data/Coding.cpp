@@ -24,8 +24,7 @@ void Normalisation::apply(std::vector<float> &values) const {
 
 void Normalisation::add(const SourceSpec &spec, size_t column, double mean, double deviation) {
   if (!std::isfinite(mean) || !std::isfinite(deviation))
-    fail("data '%s': column %zu has no mean and deviation, which normalise=True takes: a number in the rows that are "
-         "trained on is not finite, or there are no such rows",
+    fail("data '%s': column %zu has no mean and deviation: no row that is trained on has a number in it",
          spec.name.c_str(), column + 1);
   means.push_back(mean);
   deviations.push_back(deviation > 0 ? deviation : 1.0);

@@ -100,7 +100,8 @@ std::vector<size_t> TableFile::columns(const Json &json) const {
 }
 
 std::string_view TableFile::known(size_t row, size_t column) const {
-  static const std::string_view none[] = {"NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?"};
+  static const std::string_view none[] = {"NA",   "N/A",  "n/a",  "#N/A", "<NA>", "NaN",  "nan", "NAN",
+                                          "-nan", "-NaN", "-NAN", "null", "NULL", "None", "?"};
   std::string_view text = trimmed(table.rows[row].at(column));
   return std::find(std::begin(none), std::end(none), text) == std::end(none) ? text : std::string_view();
 }
@@ -127,7 +128,35 @@ float TableFile::number(size_t row, size_t column, const char *hint) const {
       refuse(row, column, "'" + cell + "' is beyond the range of f32");
     value = static_cast<float>(wide);
   }
+  if (std::isnan(value))
+    refuse(row, column, "'" + cell + "' is not a number" + hint);
+  if (std::isinf(value))
+    refuse(row, column, "'" + cell + "' is not a finite number");
   return value;
+}
+
+/// Another file's columns where the first one has those of the same names.
+static void arrange(TableFile &file, const TableFile &first) {
+  const std::vector<std::string> &names = first.table.header;
+  std::vector<std::string> &own = file.table.header;
+  if (own == names)
+    return;
+  std::vector<size_t> from;
+  for (const std::string &name : names) {
+    size_t at = 0; // of names that stand twice the next one
+    while (at < own.size() && (own[at] != name || std::find(from.begin(), from.end(), at) != from.end()))
+      ++at;
+    if (at == own.size())
+      fail("%s has no column '%s', which %s has", file.what.c_str(), name.c_str(), first.what.c_str());
+    from.push_back(at);
+  }
+  for (std::vector<std::string> &row : file.table.rows) {
+    std::vector<std::string> cells;
+    for (size_t at : from)
+      cells.push_back(std::move(row[at]));
+    row = std::move(cells);
+  }
+  own = names;
 }
 
 std::vector<TableFile> readTables(const SourceContext &context, bool header, int64_t &validation, int64_t &test) {
@@ -141,6 +170,7 @@ std::vector<TableFile> readTables(const SourceContext &context, bool header, int
       if (files.back().table.width != files[0].table.width)
         fail("%s has %zu columns, %s has %zu", files.back().what.c_str(), files.back().table.width,
              files[0].what.c_str(), files[0].table.width);
+      arrange(files.back(), files[0]);
     }
   return files;
 }

@@ -26,12 +26,13 @@ struct TableFile {
   /// (how gaps are filled later), and an Error where it is null.
   float numberOrGap(size_t row, size_t column, const Json *missing, const char *words = "") const;
   /// A cell's text without the spaces around it; an empty one where it says that there is none: NA, N/A, NaN, null,
-  /// None, ?.
+  /// None, ? and other spellings of these.
   std::string_view known(size_t row, size_t column) const;
   [[noreturn]] void refuse(size_t row, size_t column, const std::string &why) const;
 };
 
-/// The file that the recipe (or --data) names, then those of validation and test, whose rows it counts.
+/// The file that the recipe (or --data) names, then those of validation and test, whose rows it counts; their columns
+/// in the order of the first's, where they have names.
 std::vector<TableFile> readTables(const SourceContext &context, bool header, int64_t &validation, int64_t &test);
 
 /// A column of classes: all whole numbers, or all words, which are numbered in their sorted order; or by `classes`:

@@ -25,8 +25,58 @@
 
 namespace kiln {
 
+namespace {
+
+/// Bytes of a file that is walked through; what there is not ends it.
+struct Bytes {
+  std::string_view all;
+  const std::string &what;
+
+  void need(uint64_t size) const {
+    if (size > all.size())
+      fail("%s is a damaged picture: it ends within its pixels", what.c_str());
+  }
+  uint64_t operator()(size_t at, size_t count = 1) const {
+    need(at + count);
+    uint64_t value = 0;
+    for (size_t i = count; i-- > 0;)
+      value = value << 8 | static_cast<uint8_t>(all[at + i]);
+    return value;
+  }
+};
+
+/// A GIF none of whose colours is transparent: stb_image leaves such pixels out, and takes one that ends early for
+/// whole.
+std::string opaqueGif(const Bytes &bytes) {
+  std::string opaque(bytes.all);
+  auto colours = [&](size_t at) { return bytes(at) & 0x80 ? 3 * (size_t{2} << (bytes(at) & 7)) : 0; };
+  size_t at = 13 + colours(10);
+  while (bytes(at) == 0x21 || bytes(at) == 0x2c) {
+    bool pixels = bytes(at) == 0x2c;
+    if (!pixels && bytes(at + 1) == 0xf9)
+      opaque[at + 3] = static_cast<char>(bytes(at + 3) & ~uint64_t{1});
+    at += pixels ? 11 + colours(at + 9) : 2; // the blocks follow
+    for (uint64_t size = bytes(at++); size > 0; size = bytes(at++))
+      at += size;
+    if (pixels)
+      break; // the first picture alone is read
+  }
+  return opaque;
+}
+
+/// The pixels of a BMP, which are not packed, are all there.
+void checkBmp(const Bytes &bytes, uint64_t width, uint64_t height) {
+  uint64_t bits = width * bytes(bytes(14, 4) == 12 ? 24 : 28, 2);
+  bytes.need(bytes(10, 4) + (bits + 31) / 32 * 4 * (height - 1) + (bits + 7) / 8);
+}
+
+} // namespace
+
 Picture parsePicture(std::string_view bytes, int64_t channels, const std::string &what) {
   constexpr int64_t mostPixels = int64_t{1} << 28;
+  std::string gif;
+  if (bytes.starts_with("GIF8"))
+    bytes = gif = opaqueGif({bytes, what});
   auto *data = reinterpret_cast<const stbi_uc *>(bytes.data());
   int size = static_cast<int>(bytes.size()), width = 0, height = 0, own = 0;
   if (bytes.size() > INT32_MAX)
@@ -36,6 +86,8 @@ Picture parsePicture(std::string_view bytes, int64_t channels, const std::string
   if (int64_t{width} * height > mostPixels || width < 1 || height < 1)
     fail("%s is %d by %d pixels; at most %lld in all are read", what.c_str(), width, height,
          static_cast<long long>(mostPixels));
+  if (bytes.starts_with("BM"))
+    checkBmp({bytes, what}, static_cast<uint64_t>(width), static_cast<uint64_t>(height));
   int kept = own < 3 ? 1 : 3; // without what says how transparent they are
   std::unique_ptr<stbi_uc, void (*)(void *)> pixels(stbi_load_from_memory(data, size, &width, &height, &own, kept),
                                                     stbi_image_free);

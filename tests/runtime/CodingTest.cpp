@@ -53,14 +53,16 @@ TEST(Coding, DamagedTexts) {
 
 TEST(Coding, NumbersThatHaveNoMean) {
   TemporaryFolder folder;
-  std::string path = folder.write("t.csv", "0,nan\n2,1\n");
-  EXPECT_THAT(errorOf([&] { Opened("csv", path, R"({"features":[0,1],"batch":2,"normalise":true})", csv); }),
-              HasSubstr("data 'data': column 2 has no mean and deviation"));
+  std::string path = folder.write("t.csv", "0,nan\n2,\n");
+  for (std::string option : {R"("normalise":true,"missing":"mean")", R"("missing":"mean")"})
+    EXPECT_THAT(
+        errorOf([&] { Opened("csv", path, R"({"features":[0,1],"batch":2,)" + option + "}", csv); }),
+        HasSubstr("data 'data': column 2 has no mean and deviation: no row that is trained on has a number in it"));
   EXPECT_THAT(errorOf([&] {
                 Opened("series", path, R"({"columns":[1],"context":1,"batch":1,"normalise":true})",
                        {{"past", KILN_F32}});
               }),
-              HasSubstr("data 'data': column 2 has no mean and deviation"));
+              HasSubstr("line 1, column 2: 'nan' is not a number"));
 }
 
 TEST(Coding, ClassesOfARecipe) {

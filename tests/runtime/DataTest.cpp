@@ -230,6 +230,43 @@ TEST(Csv, Refusals) {
   EXPECT_THAT(open("1,0\n", R"({"features":1,"batch":4})"),
               HasSubstr("has 1 rows to train on, fewer than a batch of 4"));
   EXPECT_THAT(open("1,0\n", R"({"features":1,"batch":1,"validation":1.5})"), HasSubstr("1.5 is not a fraction"));
+  for (std::string text : {"nan", "NAN", "-nan"})
+    EXPECT_THAT(open("1,0\n" + text + ",1\n", R"({"features":1,"batch":1})"),
+                HasSubstr("line 2, column 1: '" + text + "' is not a number; missing=… says what stands in a gap"));
+  EXPECT_THAT(open("1,0\n-inf,1\n", R"({"features":1,"batch":1})"),
+              HasSubstr("line 2, column 1: '-inf' is not a finite number"));
+}
+
+/// Another file names its columns, too: they are those of that name, wherever they stand.
+TEST(Csv, FilesOfOneTableHaveItsColumns) {
+  TemporaryFolder folder;
+  std::string first = folder.write("a.csv", "x,y,label\n1,2,0\n3,4,1\n");
+  auto options = [&](const std::string &text) {
+    return R"({"features":["x","y"],"label":2,"header":true,"batch":1,"validation":[")" + folder.write("b.csv", text) +
+           "\"]}";
+  };
+  Opened data("csv", first, options("label,y,x\n1,20,10\n"), csvFields);
+  data.load(Split::Validation, 0);
+  EXPECT_THAT(data.values<float>(0), ElementsAre(10, 20));
+  EXPECT_THAT(data.values<int32_t>(1), ElementsAre(1));
+  EXPECT_THAT(errorOf([&] { Opened("csv", first, options("label,z,x\n1,20,10\n"), csvFields); }),
+              HasSubstr("b.csv' has no column 'y', which "));
+}
+
+/// 1 and 1.0 are one value; what is no finite number is a word.
+TEST(Csv, CategoriesOfNumbers) {
+  TemporaryFolder folder;
+  auto read = [&](const std::string &name, const std::string &text) {
+    std::string options =
+        R"({"categories":[0],"batch":6,"shuffle":false,"validation":[")" + folder.write("b.csv", text) + "\"]}";
+    Opened data("csv", folder.write("a.csv", name), options, {{"categories", KILN_I32}});
+    data.load(Split::Validation, 0);
+    return data.values<int32_t>(0);
+  };
+  EXPECT_THAT(read("10.0,\n2.0,\n,\n2.0,\n2.50,\n10.00,\n", "10,\n2,\n2.5,\n+2.0,\n02,\n2.05,\n"),
+              ElementsAre(3, 1, 2, 0, 0, 0));
+  EXPECT_THAT(read("v1.0,\ninf,\n10,\n9,\n-nan,\n9,\n", "10,\n9,\ninf,\nv1.0,\n-nan,\nv1,\n"),
+              ElementsAre(1, 2, 3, 4, 0, 0));
 }
 
 const std::vector<std::pair<std::string, kiln_dtype>> pairFields = {

@@ -50,6 +50,18 @@ TEST(Pictures, FilesAreWhatTheyShow) {
   EXPECT_EQ(grey.pixels[0], grey.pixels[2]);
 }
 
+/// What is transparent has a colour, too, which is all that is read: of a GIF as of a PNG.
+TEST(Pictures, TransparentColoursAreRead) {
+  std::string gif = readFile(folder + "small.gif");
+  Picture whole = parsed("small.gif");
+  size_t tables = 13 + 3 * (size_t{2} << (gif[10] & 7)); // behind the header and its colours
+  for (int colour = 0; colour < 16; ++colour) {
+    std::string clear = gif;
+    clear.insert(tables, std::string("\x21\xf9\x04\x01\x05\0", 6) + static_cast<char>(colour) + std::string(1, '\0'));
+    EXPECT_EQ(furthest(parsePicture(clear, 3, "clear"), whole), 0) << colour;
+  }
+}
+
 TEST(Pictures, SizesAreAsPillowMakesThem) {
   Safetensors all = Safetensors::open(folder + "pictures.safetensors");
   Picture source = pictureOf(*all.find("source"));
@@ -92,6 +104,13 @@ TEST(Pictures, WhatIsNoneIsTold) {
   std::string png = readFile(folder + "small.png");
   EXPECT_THAT(errorOf([&] { parsePicture(png.substr(0, 100), 3, "'a.png'"); }),
               HasSubstr("'a.png' is a damaged picture"));
+  for (std::string name : {"small.bmp", "small.gif", "small.jpg"})
+    for (size_t less : {30, 100}) {
+      std::string whole = readFile(folder + name);
+      EXPECT_THAT(errorOf([&] { parsePicture(whole.substr(0, whole.size() - less), 3, "'" + name + "'"); }),
+                  HasSubstr("'" + name + "' is a damaged picture"))
+          << less;
+    }
   std::string huge = png; // 17000 by 17000, it says
   for (size_t at : {size_t{16}, size_t{20}})
     huge.replace(at, 4, std::string("\0\0\x42\x68", 4));
