@@ -30,6 +30,27 @@ Value partOfRow(Emit &e, Value row, int64_t begin, int64_t count, Value like) {
   return e.reshapeTo(e.sliceAxis(row, 0, Dim(begin), Dim(count)), dimsOf(like));
 }
 
+Value lossOf(Emit &e, FuncOp function, unsigned lossResult, ArrayRef<StringAttr> members,
+             llvm::function_ref<Value(Value)> there) {
+  mlir::Operation *terminator = function.getBody().front().getTerminator();
+  auto result = [&](unsigned index) { return there(terminator->getOperand(index)); };
+  SmallVector<unsigned> terms;
+  unsigned all = 0;
+  for (unsigned index = 0; index < function.getNumResults(); ++index) {
+    all += static_cast<bool>(function.getResultAttr(index, "kiln.term"));
+    if (llvm::any_of(members, [&](StringAttr name) { return isLossOf(function, index, name); }))
+      terms.push_back(index);
+  }
+  Value whole = result(lossResult), sum;
+  if (terms.size() >= all)
+    return whole;
+  for (unsigned term : terms) {
+    Value one = e.convertTo(result(term), elementOf(whole));
+    sum = sum ? e.add(sum, one) : one;
+  }
+  return sum;
+}
+
 FailureOr<LossEvaluation> LossEvaluation::of(FuncOp loss, mlir::DictionaryAttr train, ArrayRef<StringAttr> trained) {
   FailureOr<LossGradients> made = copyWithGradients(loss, (loss.getName() + ".evaluated").str());
   if (mlir::failed(made))
@@ -91,7 +112,8 @@ LogicalResult LossEvaluation::replace(mlir::func::CallOp call, FuncOp step, Arra
   SmallVector<Value> gradients;
   for (StringAttr name : members)
     gradients.push_back(map.lookup(gradients_.lookup(name)));
-  Value loss = map.lookupOrDefault(body.getTerminator()->getOperand(made_.lossResult));
+  Value loss =
+      lossOf(e, made_.function, made_.lossResult, members, [&](Value one) { return map.lookupOrDefault(one); });
   call.replaceAllUsesWith(llvm::ArrayRef<Value>{loss, rowOf(e, gradients)});
   call.erase();
   return mlir::success();

@@ -16,6 +16,11 @@ mlir::Value partOfRow(Emit &e, mlir::Value row, int64_t begin, int64_t count, ml
 /// How many elements a tensor of known extents has.
 int64_t elementsOf(mlir::Value value);
 
+/// The loss that the gradients of `members` are of: a loss function's, or, where it has several terms, the sum of those
+/// that name one of them. `there`: what a value of the function's body is where the loss is asked for.
+mlir::Value lossOf(Emit &e, mlir::func::FuncOp function, unsigned lossResult, llvm::ArrayRef<mlir::StringAttr> members,
+                   llvm::function_ref<mlir::Value(mlir::Value)> there);
+
 /// A stage's loss with its gradients, clipped as the recipe says: a function beside the step for as long as this lives,
 /// whose body is copied to where it is asked for. The copies read the step's batch, its states as they are before the
 /// step, and its seed: so they draw the same random numbers.

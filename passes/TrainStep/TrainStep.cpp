@@ -208,8 +208,13 @@ LogicalResult StepBuilder::evaluate(mlir::func::CallOp call, const Update *updat
     return call.emitError("--shards: this optimizer evaluates the loss within a step, whose update has no batch");
   if (!update || !update->asRow)
     return call.emitError("evaluates the loss, and is no part of an optimizer that moves all parameters at once");
+  SmallVector<StringAttr> members;
+  for (unsigned member : update->members)
+    members.push_back(trained[member].name);
   if (call.getOperand(0) == arguments[0]) {
-    Value known = function.getBody().front().getTerminator()->getOperand(made.lossResult);
+    mlir::OpBuilder here(call);
+    Emit at(here, call.getLoc());
+    Value known = lossOf(at, function, made.lossResult, members, [](Value one) { return one; });
     call.replaceAllUsesWith(llvm::ArrayRef<Value>{known, arguments[1]});
     call.erase();
     return success();
@@ -223,9 +228,6 @@ LogicalResult StepBuilder::evaluate(mlir::func::CallOp call, const Update *updat
       return failure();
     evaluation = std::move(*made);
   }
-  SmallVector<StringAttr> members;
-  for (unsigned member : update->members)
-    members.push_back(trained[member].name);
   return evaluation->replace(call, function, members);
 }
 
