@@ -66,8 +66,9 @@ static void packRows(Emitter &e, const Contraction::Window &window, ArrayRef<Ind
     auto positionOf = [&](Value n) {
       return code.add(code.mul(code.sub(n, rowBegin), code.integer(window.step)), row.first);
     };
-    // Behind the last row lies none.
-    Value size = code.max(code.min(positionOf(limit), code.integer(window.size)), code.integer(0));
+    // Behind the last row lies none: no place from the last that is taken on, not those in between either.
+    Value seen = code.add(positionOf(code.sub(limit, code.integer(1))), code.integer(1));
+    Value size = code.max(code.min(seen, code.integer(window.size)), code.integer(0));
     if (row.inside)
       size = code.op<arith::SelectOp>(row.inside, size, code.integer(0));
     code.loop(code.max(begin, rowBegin), limit, e.width, [&](Value n) {

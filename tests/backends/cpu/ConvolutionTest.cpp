@@ -109,6 +109,10 @@ TEST_P(OnTargets, RowsThatShareTheirPadding) {
   check({1, 12, 6, 1}, {16, 12, 3, 3}, plane(1, 1));
   check({1, 12, 6, 1}, {16, 12, 3, 3}, plane(2, 1));
   check({1, 4, 6, 7, 5}, {16, 4, 3, 3, 3}, {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1});
+  // Every second position: the row behind the last one is over the edge of the image's memory.
+  check({1, 16, 6, 8}, {16, 16, 1, 3}, {{1, 2}, {0, 2}, {0, 2}, {1, 1}, {1, 1}, 1});
+  check({1, 16, 6, 8}, {16, 16, 1, 5}, {{1, 2}, {0, 2}, {0, 2}, {1, 1}, {1, 1}, 1});
+  check({3, 16, 4, 8}, {16, 16, 3, 3}, {{2, 2}, {2, 2}, {2, 2}, {1, 1}, {1, 1}, 1}); // of images side by side
 }
 
 TEST_P(OnTargets, Strides) {
