@@ -226,8 +226,7 @@ LogicalResult hoistProducts(ScanOp op, PatternRewriter &rewriter) {
   return failure();
 }
 
-//===-- What is one product with what is another
-//-------------------------------------------------------------------===//
+//===-- Products with a concat ------------------------------------------------------------------------------------===//
 
 /// Neighbours among a concat's parts that are, or are not, known before the loop, as one value.
 struct Run {

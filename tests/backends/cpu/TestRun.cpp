@@ -131,19 +131,19 @@ struct Watched {
 };
 } // namespace
 
-/// The kernel's phases one task after another, its own scratch and a worker's watched, its inputs before walls: the
+/// The kernel's phases one task after another, its own scratch and a worker's watched, its inputs at walls: the
 /// outputs.
 static std::vector<conformance::Bytes> runWatched(const Launches &launches, const TestKernel &kernel,
-                                                  const std::vector<Tensor> &inputs) {
+                                                  const std::vector<Tensor> &inputs, conformance::Walled::Wall wall) {
   const kiln_cpu_kernel &code = static_cast<const kiln_cpu_artifact *>(launches.artifact().data())->kernels[0];
   std::vector<conformance::Walled> walled;
   std::vector<conformance::Bytes> memory;
   std::vector<void *> places;
   for (const Tensor &input : inputs) {
     const conformance::Bytes &bytes = input.bytes();
-    places.push_back(walled.emplace_back(bytes.size()).data());
+    places.push_back(walled.emplace_back(bytes.size(), wall).data());
     if (!places.back()) {
-      ADD_FAILURE() << "no memory for an operand before a wall";
+      ADD_FAILURE() << "no memory for an operand at a wall";
       return {};
     }
     std::copy(bytes.begin(), bytes.end(), walled.back().data());
@@ -232,8 +232,9 @@ void check(TestKernel &kernel, const std::vector<Tensor> &inputs, double toleran
       judge(kernel, inputs, first = result.bytes, tolerance, "on one thread");
     EXPECT_EQ(result.bytes, first) << "other bits on " << threads << " threads";
   }
-  if (!options.inPlace)
-    EXPECT_EQ(runWatched(launches, kernel, inputs), first) << "other bits in other memory";
+  for (auto wall : {conformance::Walled::Wall::Behind, conformance::Walled::Wall::Before})
+    if (!options.inPlace)
+      EXPECT_EQ(runWatched(launches, kernel, inputs, wall), first) << "other bits in other memory";
 }
 
 } // namespace kiln::test
