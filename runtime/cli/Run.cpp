@@ -62,10 +62,10 @@ public:
                   argument.role == Role::Gradient;
       if ((argument.role == Role::Input && !fills && ofRows(argument, 0)) ||
           (argument.result && seen && !ofRows(argument, 1)))
-        fail("%zu %s do not fit one run of '%s', which takes %zu, and '%s' is %s: not a row for each; give fewer, "
-             "or build with a higher --bound %s",
+        fail("%zu %s do not fit one run of '%s', which takes %zu, and '%s' is %s: not a row for each; give fewer%s%s",
              rows.count(), rows.what(), call.entry().name.c_str(), rows.most(), argument.name.c_str(),
-             argument.type.str().c_str(), rows.rowSymbol().c_str());
+             argument.type.str().c_str(), rows.rowSymbol().empty() ? "" : ", or build with a higher --bound ",
+             rows.rowSymbol().c_str());
     }
   }
 
