@@ -199,25 +199,43 @@ void Generator::anyProduct(mlir::Value x) {
 }
 
 /// Over the last axis of a matrix or more, the one before it being the channels; windows may lie over the edge.
+/// Along one axis or two, each with strides, dilations and padding of its own, which may be more than windows reach, or
+/// crop; in groups, too.
 void Generator::convolution(mlir::Value x) {
-  if (rank(x) < 2 || rank(x) > 3)
+  if (rank(x) < 2 || rank(x) > 4)
     return;
   llvm::SmallVector<Dim> dims = dimsOf(x);
-  if (rank(x) == 2)
-    x = emit_.reshapeTo(x, {Dim(1), dims[0], dims[1]});
-  Dim channels = dims[dims.size() - 2], length = dims.back();
-  std::optional<int64_t> size = length.constant();
-  int64_t taps = 1 + below(3), stride = 1 + below(2), padding = below(2);
-  if (!size || *size + 2 * padding < taps)
+  while (dims.size() < 3 || (dims.size() < 4 && below(2)))
+    dims.insert(dims.begin(), Dim(1));
+  x = emit_.reshapeTo(x, dims);
+  std::optional<int64_t> channels = dims[1].constant();
+  int64_t groups = channels && *channels % 2 == 0 && below(3) == 0 ? 2 : 1, outputs = groups * (1 + below(3));
+  llvm::SmallVector<Dim> filterDims = {Dim(outputs), groups == 1 ? dims[1] : Dim(*channels / groups)},
+                         result = {dims[0], Dim(outputs)};
+  llvm::SmallVector<int64_t> strides, low, high, inputDilation, filterDilation;
+  for (const Dim &dim : llvm::ArrayRef(dims).drop_front(2)) {
+    std::optional<int64_t> size = dim.constant();
+    int64_t taps = 1 + below(4);
+    strides.push_back(1 + below(3));
+    inputDilation.push_back(below(4) ? 1 : 2);
+    filterDilation.push_back(below(3) ? 1 : 2);
+    int64_t reach = (taps - 1) * filterDilation.back() + 1, most = below(4) ? reach : 2 * reach;
+    low.push_back(below(most + 1) - (below(4) ? 0 : 1));
+    high.push_back(below(2) ? low.back() : below(most + 1));
+    int64_t places = size && *size > 0 ? (*size - 1) * inputDilation.back() + 1 + low.back() + high.back() : 0;
+    if (places < reach)
+      return;
+    filterDims.push_back(Dim(taps));
+    result.push_back(Dim((places - reach) / strides.back() + 1));
+  }
+  if (sizeOf(result) > 20000)
     return;
-  llvm::SmallVector<Dim> filterDims = {Dim(1 + below(3)), channels, Dim(taps)};
   mlir::Value filter = emit_.convertTo(emit_.iota(filterDims, 0, builder_.getF32Type()), elementOf(x));
-  filter = emit_.add(filter, emit_.convertTo(emit_.iota(filterDims, 1, builder_.getF32Type()), elementOf(x)));
+  for (int64_t axis = 1; axis < static_cast<int64_t>(filterDims.size()); ++axis)
+    filter = emit_.add(filter, emit_.convertTo(emit_.iota(filterDims, axis, builder_.getF32Type()), elementOf(x)));
   filter = emit_.op<SinOp>(emit_.add(emit_.mul(filter, 0.7), 0.3));
-  llvm::SmallVector<Dim> result = {dimsOf(x)[0], filterDims[0], Dim((*size + 2 * padding - taps) / stride + 1)};
-  auto one = [](int64_t value) { return llvm::SmallVector<int64_t, 1>{value}; };
-  keep(emit_.tanh(emit_.create<ConvolutionOp>(tensorType(result, elementOf(x)), x, filter, one(stride), one(padding),
-                                              one(padding), one(1), one(1), 1)));
+  keep(emit_.tanh(emit_.create<ConvolutionOp>(tensorType(result, elementOf(x)), x, filter, strides, low, high,
+                                              inputDilation, filterDilation, static_cast<uint64_t>(groups))));
 }
 
 /// A matrix's rows over another's, in two heads that are alike, and may share keys; from a place of their own, or in a
