@@ -135,7 +135,7 @@ float TableFile::number(size_t row, size_t column, const char *hint) const {
   return value;
 }
 
-/// Another file's columns where the first one has those of the same names.
+/// Another file's columns where the first one has those of the same names; what it has besides is left out.
 static void arrange(TableFile &file, const TableFile &first) {
   const std::vector<std::string> &names = first.table.header;
   std::vector<std::string> &own = file.table.header;
@@ -157,6 +157,7 @@ static void arrange(TableFile &file, const TableFile &first) {
     row = std::move(cells);
   }
   own = names;
+  file.table.width = names.size();
 }
 
 std::vector<TableFile> readTables(const SourceContext &context, bool header, int64_t &validation, int64_t &test) {
@@ -167,10 +168,11 @@ std::vector<TableFile> readTables(const SourceContext &context, bool header, int
     for (const std::string &path : splitPaths(spec.options, splitName(split))) {
       files.push_back(TableFile::read(path, context, header));
       (split == Split::Test ? test : validation) += static_cast<int64_t>(files.back().table.rows.size());
-      if (files.back().table.width != files[0].table.width)
+      if (!files[0].table.header.empty())
+        arrange(files.back(), files[0]);
+      else if (files.back().table.width != files[0].table.width)
         fail("%s has %zu columns, %s has %zu", files.back().what.c_str(), files.back().table.width,
              files[0].what.c_str(), files[0].table.width);
-      arrange(files.back(), files[0]);
     }
   return files;
 }

@@ -245,7 +245,7 @@ TEST(Csv, FilesOfOneTableHaveItsColumns) {
     return R"({"features":["x","y"],"label":2,"header":true,"batch":1,"validation":[")" + folder.write("b.csv", text) +
            "\"]}";
   };
-  Opened data("csv", first, options("label,y,x\n1,20,10\n"), csvFields);
+  Opened data("csv", first, options("label,more,y,x\n1,7,20,10\n"), csvFields);
   data.load(Split::Validation, 0);
   EXPECT_THAT(data.values<float>(0), ElementsAre(10, 20));
   EXPECT_THAT(data.values<int32_t>(1), ElementsAre(1));
