@@ -240,7 +240,7 @@ public:
     std::vector<std::string> names = {}; // in place of `name`, a list
   };
   void endEntry(Entry &entry, const std::vector<Result> &results, Range range);
-  void noteIndexLimit(mlir::func::FuncOp function, unsigned input);
+  void noteIndexLimit(mlir::Value input, mlir::NamedAttrList &attributes);
   std::shared_ptr<Instance> model() { return model_; }
   struct ScanBody;
   void collect(const Value &value, std::vector<std::shared_ptr<Variable>> &out, bool parametersOnly = true);

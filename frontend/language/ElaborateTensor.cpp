@@ -72,9 +72,9 @@ Value Elaborator::read(const std::shared_ptr<Variable> &variable, Frame *frame, 
   auto found = table.find(variable->index);
   if (found == table.end()) {
     // Arguments stand in the order: inputs, parameters, states, seed, step.
-    size_t position = entry_->inputs + (isParameter ? 0 : entry_->parameters.size());
-    for (const auto &[index, argument] : table)
-      position += index < variable->index;
+    size_t position = entry_->inputs + (isParameter ? 0 : entry_->parameters.size()) + table.size();
+    if (auto next = table.upper_bound(variable->index); next != table.end())
+      position = next->second.second.getArgNumber();
     mlir::Type type = tensorType(dims, elementType(variable->type.dtype, &context_));
     mlir::BlockArgument argument =
         entry_->block->insertArgument(static_cast<unsigned>(position), type, location(variable->range));

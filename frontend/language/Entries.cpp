@@ -46,19 +46,19 @@ std::vector<Value> Elaborator::inputValues(const Entry &entry,
   return values;
 }
 
-/// Where an input's numbers choose among so many, says how many, and by which argument of the model's, where one alone
-/// has that value.
-void Elaborator::noteIndexLimit(mlir::func::FuncOp function, unsigned input) {
-  std::optional<int64_t> limit = indexLimit(function.getArgument(input));
+/// Where an input's numbers choose among so many, how many, and by which argument of the model's, where one alone has
+/// that value.
+void Elaborator::noteIndexLimit(mlir::Value input, mlir::NamedAttrList &attributes) {
+  std::optional<int64_t> limit = indexLimit(input);
   if (!limit)
     return;
-  function.setArgAttr(input, "kiln.below", builder_.getI64IntegerAttr(*limit));
+  attributes.append("kiln.below", builder_.getI64IntegerAttr(*limit));
   std::vector<std::string> equal;
   for (const auto &[name, value] : model_->arguments)
     if (value.kind == Value::Kind::Integer && value.integer.constant() == limit)
       equal.push_back(name);
   if (equal.size() == 1)
-    function.setArgAttr(input, "kiln.below_by", builder_.getStringAttr(equal.front()));
+    attributes.append("kiln.below_by", builder_.getStringAttr(equal.front()));
 }
 
 void Elaborator::endEntry(Entry &entry, const std::vector<Result> &results, Range range) {
@@ -96,21 +96,28 @@ void Elaborator::endEntry(Entry &entry, const std::vector<Result> &results, Rang
   for (mlir::Value value : values)
     types.push_back(value.getType());
   entry.func.setFunctionType(builder_.getFunctionType(entry.block->getArgumentTypes(), types));
-  unsigned at = 0;
+  // All at once: one by one, a model of thousands of parameters would have as many lists of all of them.
+  std::vector<mlir::NamedAttrList> arguments(entry.block->getNumArguments());
+  size_t at = 0;
   for (const std::string &name : entry.inputNames) {
-    noteIndexLimit(entry.func, at);
-    entry.func.setArgAttr(at++, "kiln.input", text(builder_, name));
+    noteIndexLimit(entry.block->getArgument(static_cast<unsigned>(at)), arguments[at]);
+    arguments[at++].append("kiln.input", text(builder_, name));
   }
   for (const auto &[index, pair] : entry.parameters)
-    entry.func.setArgAttr(at++, "kiln.parameter", text(builder_, pair.first->name));
+    arguments[at++].append("kiln.parameter", text(builder_, pair.first->name));
   for (const auto &[index, pair] : entry.states)
-    entry.func.setArgAttr(at++, "kiln.state", text(builder_, pair.first->name));
+    arguments[at++].append("kiln.state", text(builder_, pair.first->name));
   if (entry.seed)
-    entry.func.setArgAttr(at++, "kiln.seed", builder_.getUnitAttr());
+    arguments[at++].append("kiln.seed", builder_.getUnitAttr());
   if (entry.step)
-    entry.func.setArgAttr(at++, "kiln.step", builder_.getUnitAttr());
-  for (unsigned i = 0; i < roles.size(); ++i)
-    entry.func.setResultAttr(i, roles[i].first, roles[i].second);
+    arguments[at++].append("kiln.step", builder_.getUnitAttr());
+  std::vector<mlir::DictionaryAttr> given, gives;
+  for (const mlir::NamedAttrList &one : arguments)
+    given.push_back(one.getDictionary(&context_));
+  for (const auto &[role, value] : roles)
+    gives.push_back(builder_.getDictionaryAttr(builder_.getNamedAttr(role, value)));
+  entry.func.setAllArgAttrs(given);
+  entry.func.setAllResultAttrs(gives);
 }
 
 //===-- The model's own functions --------------------------------------------------------------------------------===//
