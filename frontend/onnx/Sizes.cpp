@@ -11,13 +11,15 @@
 
 namespace kiln::onnx {
 
+static constexpr int64_t kBatch = 8;
+
 static bool holds(const std::string &text, std::initializer_list<const char *> words) {
   return std::any_of(words.begin(), words.end(),
                      [&](const char *word) { return text.find(word) != std::string::npos; });
 }
 
 int64_t likelySize(const ValueInfo &input, size_t axis) {
-  constexpr int64_t kBatch = 8, kWords = 512, kSide = 640, kVoxels = 64;
+  constexpr int64_t kWords = 512, kSide = 640, kVoxels = 64;
   constexpr int64_t kSamples = 480000; // half a minute at 16 kHz
   auto lower = [](std::string text) {
     for (char &c : text)
@@ -150,13 +152,84 @@ std::vector<std::string> settleNames(const Model &model, ImportOptions &options)
   return problems;
 }
 
-/// The dimension that the first problem of one is of.
-static std::string dimOfProblem(const Imported &imported, const ImportOptions &options) {
-  for (const std::string &problem : imported.problems)
+/// What a problem says of sizes, without the advice that stands behind it.
+static std::string sentenceOf(const std::string &problem) {
+  std::string sentence = problem.substr(0, problem.find("; if the graph is for some sizes"));
+  return sentence.substr(sentence.rfind(": ") + 1);
+}
+
+/// The dimensions that the first problem of one is of; a batch, whose multiples are the last to think of, behind
+/// others.
+static std::vector<std::string> dimsOfProblem(const Imported &imported, const ImportOptions &options) {
+  std::vector<std::string> first, batches;
+  for (const std::string &problem : imported.problems) {
     for (const OpenDim &dim : imported.dims)
-      if (!options.dims.contains(dim.name) && isOfDim(problem, dim.name))
-        return dim.name;
-  return "";
+      if (!options.dims.contains(dim.name) && isOfDim(sentenceOf(problem), dim.name))
+        (dim.likely == kBatch ? batches : first).push_back(dim.name);
+    first.insert(first.end(), batches.begin(), batches.end());
+    if (!first.empty())
+      break;
+  }
+  return first;
+}
+
+/// Of "K is not 5" and "P is not M" (or "not shown to be"), where these are dimensions by themselves: what would agree.
+/// Of two, the one that comes first stays.
+static std::optional<std::pair<std::string, std::string>> wantedBy(const std::string &problem,
+                                                                   const std::vector<OpenDim> &dims) {
+  const std::string sentence = sentenceOf(problem), sign = " is not ", shown = "shown to be ";
+  size_t at = sentence.rfind(sign);
+  if (at == std::string::npos)
+    return std::nullopt;
+  size_t begin = sentence.rfind(' ', at - 1), behind = at + sign.size();
+  begin = at == 0 || begin == std::string::npos ? 0 : begin + 1;
+  behind += sentence.compare(behind, shown.size(), shown) == 0 ? shown.size() : 0;
+  std::string left = sentence.substr(begin, at - begin), right = sentence.substr(behind);
+  auto placeOf = [&](const std::string &name) {
+    return std::find_if(dims.begin(), dims.end(), [&](const OpenDim &dim) { return dim.name == name; }) - dims.begin();
+  };
+  auto isDim = [&](const std::string &name) { return placeOf(name) < static_cast<int64_t>(dims.size()); };
+  auto isNumber = [](const std::string &text) {
+    return !text.empty() && text.size() < 10 && text[0] != '0' &&
+           text.find_first_not_of("0123456789") == std::string::npos;
+  };
+  if (isNumber(left))
+    std::swap(left, right);
+  if (isDim(left) && isDim(right) && placeOf(left) < placeOf(right))
+    std::swap(left, right);
+  return isDim(left) && left != right && (isNumber(right) || isDim(right)) ? std::optional(std::pair(left, right))
+                                                                           : std::nullopt;
+}
+
+/// Dimensions that are divided, as `floordiv(H, 4)`, with what they would be multiples of.
+static std::map<std::string, std::string> dividedIn(const std::string &problem, const std::vector<OpenDim> &dims) {
+  const std::string sentence = sentenceOf(problem);
+  std::map<std::string, std::string> out;
+  for (const OpenDim &dim : dims)
+    if (size_t at = sentence.find("floordiv(" + dim.name + ", "); at != std::string::npos) {
+      size_t begin = at + 9 + dim.name.size() + 2, end = sentence.find_first_not_of("0123456789", begin);
+      if (end != std::string::npos && end > begin && sentence[end] == ')')
+        out[dim.name] = sentence.substr(begin, end - begin) + "*" + dim.name;
+    }
+  return out;
+}
+
+/// Has dimensions be what the problems say outright that they have to be. False where they say no such thing.
+static bool takeWanted(const Imported &imported, ImportOptions &options) {
+  bool isNew = false;
+  for (const std::string &problem : imported.problems) {
+    std::map<std::string, std::string> wanted = dividedIn(problem, imported.dims);
+    auto equal = wantedBy(problem, imported.dims);
+    if (equal)
+      wanted.insert(*equal);
+    for (const auto &[dim, size] : wanted)
+      if (!options.bounds.contains(dim) && options.dims.try_emplace(dim, size).second) {
+        isNew = true;
+        if (equal && equal->first == dim) // what is equal to others may be so by this already
+          return true;
+      }
+  }
+  return isNew;
 }
 
 /// Has `dim` be the multiple with which the problem is gone, or another dimension's. False where none is.
@@ -171,11 +244,12 @@ static bool tryMultiples(const Model &model, ImportOptions &options, const std::
     ImportOptions wanted = options;
     wanted.dims[dim] = std::to_string(times) + "*" + dim; // bounds count multiples, as where --dim says so
     Imported tried = importModel(model, wanted);
-    std::string next;
+    bool isGone = true, isOther = false;
     for (const std::string &problem : tried.problems)
       for (const OpenDim &other : tried.dims)
-        next = next.empty() && isOfDim(problem, other.name) ? other.name : next;
-    if (!tried.problems.empty() && (next.empty() || next == dim))
+        if (isOfDim(sentenceOf(problem), other.name))
+          (other.name == dim ? isGone : isOther) = other.name != dim;
+    if (!tried.problems.empty() && !(isGone && isOther))
       continue;
     options = std::move(wanted);
     imported = std::move(tried);
@@ -202,12 +276,22 @@ Imported importFitting(const Model &model, ImportOptions &options, std::map<std:
       fitting.dims[dim] = std::to_string(size);
       isNew = true;
     }
+    ImportOptions wanted = fitting;
+    if (!isNew && takeWanted(imported, wanted)) {
+      Imported tried = importModel(model, wanted);
+      if (tried.problems.empty() || tried.problems.front() != imported.problems.front()) {
+        fitting = std::move(wanted);
+        imported = std::move(tried);
+        continue;
+      }
+    }
     if (isNew) {
       imported = importModel(model, fitting);
       continue;
     }
-    std::string dim = dimOfProblem(imported, fitting);
-    if (dim.empty() || !tryMultiples(model, fitting, dim, imported))
+    std::vector<std::string> dims = dimsOfProblem(imported, fitting);
+    if (std::none_of(dims.begin(), dims.end(),
+                     [&](const std::string &dim) { return tryMultiples(model, fitting, dim, imported); }))
       return first;
   }
   if (!imported.problems.empty())

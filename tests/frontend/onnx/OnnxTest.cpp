@@ -328,6 +328,27 @@ TEST(OnnxGraph, TheSizesThatItIsRightForAreTaken) {
   added.clear();
   EXPECT_SAYS(textOf(shaped({5, 6}), &added), "x: f32[10, 3]");
   EXPECT_EQ(added, (std::map<std::string, std::string>{{"N1", "10"}}));
+
+  // Two that have to be one, one that has to be a number, two that are divided, a batch that need not be a multiple.
+  auto of = [&](const std::string &op, const std::vector<int64_t> &a, const std::vector<int64_t> &b) {
+    return nodes({node(op, {"x", "z"}, {"y"})}) + input(value("x", 1, a)) + input(value("z", 1, b)) +
+           output(value("y", 1, {}));
+  };
+  added.clear();
+  EXPECT_SAYS(textOf(of("MatMul", {2, -1}, {-2, 3}), &added), "x: f32[2, N1], z: f32[N1, 3]");
+  EXPECT_EQ(added, (std::map<std::string, std::string>{{"N2", "N1"}}));
+  added.clear();
+  EXPECT_SAYS(textOf(of("Add", {2, -1}, {5}), &added), "x: f32[2, 5]");
+  EXPECT_EQ(added, (std::map<std::string, std::string>{{"N1", "5"}}));
+  EXPECT_SAYS(textOf(of("Add", {2, -1}, {5}), nullptr, {"Model", {{"N1", 4}}, {}}), "N1 is not 5");
+  std::string blocks =
+      nodes({node("SpaceToDepth", {"x"}, {"y"}, text(5, text(1, "blocksize") + number(3, 4) + number(20, 2)))}) +
+      input(value("x", 1, {1, 3, -1, -2})) + output(value("y", 1, {}));
+  added.clear();
+  EXPECT_SAYS(textOf(blocks, &added), "x: f32[1, 3, 4 * N1, 4 * N2]");
+  std::string rows = nodes({node("Reshape", {"x", "s"}, {"y"})}) + text(5, tensor("s", 7, {2}, whole({-1, 6}))) +
+                     input(value("x", 1, {-1, -2})) + output(value("y", 1, {}));
+  EXPECT_SAYS(textOf(rows), "x: f32[N1, 6 * N2]");
 }
 
 TEST(OnnxGraph, AFunctionThatCallsItselfEnds) {
