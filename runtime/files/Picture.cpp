@@ -196,7 +196,7 @@ Picture PictureForm::read(const std::string &path) const {
   // The longer edge is cut to whole pixels, as torchvision's Resize.
   int64_t edge = std::min(picture.height, picture.width);
   int64_t tall = shortest * picture.height / edge, wide = shortest * picture.width / edge;
-  if (tall * wide > int64_t{1} << 28)
+  if (tall * wide > int64_t{1} << 26)
     fail("%s is %lld by %lld pixels: too long for a shorter edge of %lld", what.c_str(),
          static_cast<long long>(picture.width), static_cast<long long>(picture.height),
          static_cast<long long>(shortest));

@@ -20,7 +20,7 @@ struct Picture {
 bool isPicture(std::string_view path);
 
 /// One (grey: (19595 R + 38470 G + 7471 B) / 65536, as Pillow's mode L) or three channels; what is transparent is not
-/// looked at. Throws Error with `what` (the file) for what is no picture, is damaged, or has more than 2^28 pixels.
+/// looked at. Throws Error with `what` (the file) for what is no picture, is damaged, or has more than 2^26 pixels.
 Picture parsePicture(std::string_view bytes, int64_t channels, const std::string &what);
 
 enum class Filter : uint8_t { Nearest, Bilinear, Bicubic, Lanczos };

@@ -73,7 +73,7 @@ void checkBmp(const Bytes &bytes, uint64_t width, uint64_t height) {
 } // namespace
 
 Picture parsePicture(std::string_view bytes, int64_t channels, const std::string &what) {
-  constexpr int64_t mostPixels = int64_t{1} << 28;
+  constexpr int64_t mostPixels = int64_t{1} << 26;
   std::string gif;
   if (bytes.starts_with("GIF8"))
     bytes = gif = opaqueGif({bytes, what});
