@@ -12,7 +12,7 @@ namespace kiln::huggingface {
 namespace {
 
 /// Of a stack [experts, …, columns] the columns `first`, `first` + `step`, … of one expert, as rows.
-struct Part final : TensorSource {
+struct ExpertPart final : TensorSource {
   TensorView stack;
   int64_t expert = 0, first = 0, step = 1;
 
@@ -29,7 +29,7 @@ struct Part final : TensorSource {
 
 struct Made {
   Safetensors files;
-  std::deque<Part> parts;
+  std::deque<ExpertPart> parts;
 };
 
 /// Which stack the tensor is: "gate_up_proj", "down_proj_bias"; empty: none.
@@ -63,7 +63,7 @@ Safetensors apartExperts(const Settings &settings, Safetensors files, bool &apar
     std::string front = tensor.name.substr(0, tensor.name.size() - stack.size());
     for (int64_t expert = 0; expert < tensor.shape[0]; ++expert) {
       auto add = [&](const std::string &name, int64_t first, int64_t step) {
-        Part &part = made->parts.emplace_back();
+        ExpertPart &part = made->parts.emplace_back();
         part.stack = tensor;
         part.expert = expert, part.first = first, part.step = step;
         std::vector<int64_t> shape = {part.columns() / step};

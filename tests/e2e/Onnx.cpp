@@ -222,8 +222,8 @@ TEST_P(RepeatedModels, GiveTheSameBitsAsWrittenOut) {
   size_t weights[2] = {};
   for (bool flat : {false, true}) {
     std::string stem = folder + (flat ? "/flat" : "/folded");
-    std::vector<std::string> command = {kilnProgram(), "import", fixtures + ".onnx", "-o",  stem + ".kiln",
-                                        "--bound",     "B=16",   "--bound",          "T=16"};
+    std::vector<std::string> command = {kilnProgram(), "import", fixtures + ".onnx", "-o", stem + ".kiln",
+                                        "--bound",     "B=16"};
     if (flat)
       command.emplace_back("--flat");
     Outcome imported = run(command);

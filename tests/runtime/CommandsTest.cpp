@@ -321,8 +321,10 @@ TEST_F(Commands, NotFiniteAfterManySteps) {
   EXPECT_THAT(outcome.err, HasSubstr("the first tensor that is not finite is "));
   Safetensors last = Safetensors::open(at("run/last.safetensors")); // the last good one
   EXPECT_TRUE(std::isfinite(*reinterpret_cast<const float *>(last.find("b")->data)));
-  folder_.write("nan.csv", "nan,2,3\nnan,2,3\nnan,2,3\nnan,2,3\nnan,2,3\nnan,2,3\n");
-  EXPECT_THAT(run({"train", "--data", "data=nan.csv"}).err,
+  float x[4][2] = {{NAN, 2}, {1, 2}, {1, 2}, {1, 2}}, y[4] = {3, 3, 3, 3}; // a csv refuses it
+  writeSafetensors(at("nan.safetensors"), {{"features", KILN_F32, {1, 4, 2}, reinterpret_cast<uint8_t *>(x), sizeof(x)},
+                                           {"target", KILN_F32, {1, 4, 1}, reinterpret_cast<uint8_t *>(y), sizeof(y)}});
+  EXPECT_THAT(run({"train", "--data", "data=nan.safetensors"}).err,
               HasSubstr("is the input 'data.features' (element 0): look at the data"));
 }
 
