@@ -5,8 +5,6 @@
 
 #include <cmath>
 
-using std::string_literals::operator""s;
-
 namespace kiln::huggingface {
 
 namespace {
@@ -109,7 +107,7 @@ void addPicture(Imported &imported, const PictureText &picture) {
   // A model of images of any size says which one it is built for.
   size_t model = imported.text.find("\nmodel "), size = imported.text.find("size=", model);
   if (picture.edge > 0 && size < imported.text.find("):\n", model) &&
-      "(, "s.find(imported.text[size - 1]) != std::string::npos)
+      std::string_view("(, ").find(imported.text[size - 1]) != std::string_view::npos)
     imported.text.replace(size + 5, imported.text.find_first_of(",)", size + 5) - size - 5,
                           std::to_string(picture.edge));
   if (!picture.text.empty())

@@ -102,8 +102,7 @@ LogicalResult scatterRule(ScatterOp op, Backward &b) {
 }
 
 /// Blocks are whole numbers, and what they were made of with their scales is not known any more: nothing is given.
-LogicalResult dequantizeRule(DequantizeOp, Backward &) { return success(); }
-LogicalResult decodeRule(DecodeOp, Backward &) { return success(); }
+template <typename Op> LogicalResult widenedRule(Op, Backward &) { return success(); }
 
 /// The gradient of values that were taken along the last axis of `operand` by `indices`.
 Value putBack(Emit &e, Value operand, Value indices, Value g) {
@@ -135,8 +134,8 @@ LogicalResult topKRule(TopKOp op, Backward &b) {
 
 void addIndexRules(RuleTable &rules) {
   rules.add<GatherOp>(gatherRule);
-  rules.add<DequantizeOp>(dequantizeRule);
-  rules.add<DecodeOp>(decodeRule);
+  rules.add<DequantizeOp>(widenedRule<DequantizeOp>);
+  rules.add<DecodeOp>(widenedRule<DecodeOp>);
   rules.add<ScatterOp>(scatterRule);
   rules.add<SortOp>(sortRule);
   rules.add<TopKOp>(topKRule);

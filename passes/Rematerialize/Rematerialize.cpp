@@ -176,7 +176,6 @@ struct Rematerialize : impl::RematerializeBase<Rematerialize> {
     (void)eachFunction(getOperation(), [&](mlir::func::FuncOp function) {
       if (!function.isExternal())
         BlockRematerializer(function.getBody().front(), boundsOf(function), gap, budget, bytes).run();
-      return mlir::success();
     });
   }
 };

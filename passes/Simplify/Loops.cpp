@@ -277,7 +277,7 @@ LogicalResult splitConcat(ScanOp op, PatternRewriter &rewriter) {
       auto concat = (left ? dot.getLhs() : dot.getRhs()).getDefiningOp<ConcatOp>();
       Value matrix = left ? dot.getRhs() : dot.getLhs();
       if (!concat || concat->getBlock() != dot->getBlock() || !isInvariant(op, matrix) ||
-          matrix.getDefiningOp<DequantizeOp>() ||
+          (matrix.getDefiningOp() && widensBlocks(matrix.getDefiningOp())) ||
           !llvm::is_contained(left ? dot.getLhsContract() : dot.getRhsContract(),
                               static_cast<int64_t>(concat.getAxis())))
         continue;

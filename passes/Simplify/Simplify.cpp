@@ -45,10 +45,7 @@ struct Simplify : impl::SimplifyBase<Simplify> {
   }
 
   void runOnOperation() override {
-    (void)eachFunction(getOperation(), [&](mlir::func::FuncOp function) {
-      simplify(function);
-      return mlir::success();
-    });
+    (void)eachFunction(getOperation(), [&](mlir::func::FuncOp function) { simplify(function); });
   }
 
   void simplify(mlir::func::FuncOp function) {

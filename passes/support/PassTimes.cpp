@@ -17,7 +17,7 @@ class Clock : public mlir::PassInstrumentation {
 public:
   explicit Clock(PassTimes &times) : times(times) {}
 
-  void runBeforePass(mlir::Pass *, mlir::Operation *) override { stack().push_back({now(), 0}); }
+  void runBeforePass(mlir::Pass *, mlir::Operation *) override { stack().push_back(now()); }
   void runAfterPass(mlir::Pass *pass, mlir::Operation *) override { stop(pass); }
   void runAfterPassFailed(mlir::Pass *pass, mlir::Operation *) override { stop(pass); }
 
@@ -26,15 +26,10 @@ private:
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
   }
 
-  // A pass that runs others has the time that is not theirs. One without an argument only holds others (a pipeline over
-  // the functions of a module).
+  // One without an argument only holds others (a pipeline over the functions of a module).
   void stop(mlir::Pass *pass) {
-    llvm::SmallVector<Running> &running = stack();
-    auto [start, others] = running.pop_back_val();
-    double all = now() - start, seconds = all - others;
+    double seconds = now() - stack().pop_back_val();
     llvm::StringRef name = pass->getArgument();
-    if (!running.empty())
-      running.back().others += name.empty() ? others : all;
     if (name.empty())
       return;
     auto found = llvm::find_if(times, [&](const auto &one) { return one.first == name; });
@@ -44,14 +39,12 @@ private:
       found->second += seconds;
   }
 
-  struct Running {
-    double start, others;
-  };
-  /// Of this thread: passes over functions run on several at once (the calls of an instrumentation do not).
-  llvm::SmallVector<Running> &stack() { return running[llvm::get_threadid()]; }
+  /// When those began that run on this thread: passes over functions run on several at once (the calls of an
+  /// instrumentation do not).
+  llvm::SmallVector<double> &stack() { return running[llvm::get_threadid()]; }
 
   PassTimes &times;
-  std::map<uint64_t, llvm::SmallVector<Running>> running;
+  std::map<uint64_t, llvm::SmallVector<double>> running;
 };
 } // namespace
 

@@ -40,7 +40,7 @@ static void sortNames(std::vector<std::string> &names) {
 
 Categories::Categories(const TableFile &file, const Json &column, const std::vector<int32_t> &train,
                        const SourceContext &context, const std::string &field)
-    : column_(file.column(column.isArray() ? column.array().at(0) : column)), names_(givenCategories(context, field)) {
+    : column_(file.column(column.isArray() ? column.array().at(0) : column)), names_(givenNames(context, field)) {
   bool given = !names_.empty();
   if (!given) {
     std::set<std::string, std::less<>> found;

@@ -22,12 +22,27 @@ void Normalisation::apply(std::vector<float> &values) const {
   }
 }
 
-void Normalisation::add(const SourceSpec &spec, size_t column, double mean, double deviation) {
-  if (!std::isfinite(mean) || !std::isfinite(deviation))
-    fail("data '%s': column %zu has no mean and deviation: no row that is trained on has a number in it",
-         spec.name.c_str(), column + 1);
-  means.push_back(mean);
-  deviations.push_back(deviation > 0 ? deviation : 1.0);
+Normalisation Normalisation::of(const SourceSpec &spec, const std::vector<size_t> &columns,
+                                const std::vector<int32_t> &rows, const std::vector<float> &values) {
+  Normalisation result;
+  for (size_t c = 0; c < columns.size(); ++c) {
+    double sum = 0, squares = 0, count = 0;
+    auto each = [&](auto take) {
+      for (int32_t row : rows)
+        if (float value = values[static_cast<size_t>(row) * columns.size() + c]; !std::isnan(value))
+          take(static_cast<double>(value));
+    };
+    each([&](double value) { sum += value, count += 1; });
+    double mean = sum / count;
+    each([&](double value) { squares += (value - mean) * (value - mean); });
+    double deviation = std::sqrt(squares / count);
+    if (!std::isfinite(mean) || !std::isfinite(deviation))
+      fail("data '%s': column %zu has no mean and deviation: no row that is trained on has a number in it",
+           spec.name.c_str(), columns[c] + 1);
+    result.means.push_back(mean);
+    result.deviations.push_back(deviation > 0 ? deviation : 1.0);
+  }
+  return result;
 }
 
 Codings codingsIn(const std::map<std::string, std::string> &metadata) {
@@ -65,8 +80,7 @@ std::optional<Vocabulary> givenVocabulary(const SourceContext &context, const st
   return std::nullopt;
 }
 
-/// The weights' classes, each once; none where there are none.
-static std::vector<std::string> readClasses(const SourceContext &context, const std::string &field) {
+std::vector<std::string> givenNames(const SourceContext &context, const std::string &field) {
   std::string key;
   const std::string *text = find(context, classesPrefix, field, key);
   std::vector<std::string> given;
@@ -86,13 +100,9 @@ static std::vector<std::string> readClasses(const SourceContext &context, const 
   return given;
 }
 
-std::vector<std::string> givenCategories(const SourceContext &context, const std::string &field) {
-  return readClasses(context, field);
-}
-
 std::optional<std::vector<std::string>> givenClasses(const SourceContext &context, const std::string &field,
                                                      const std::set<std::string> &found, size_t limit) {
-  std::vector<std::string> given = readClasses(context, field);
+  std::vector<std::string> given = givenNames(context, field);
   if (given.empty())
     return std::nullopt;
   if (limit != 0 && given.size() > limit) {
@@ -109,11 +119,18 @@ std::optional<std::vector<std::string>> givenClasses(const SourceContext &contex
   return std::nullopt;
 }
 
-void tellOtherClasses(const SourceContext &context, const std::string &field, const std::vector<std::string> &recipes) {
-  if (std::vector<std::string> given = readClasses(context, field); !given.empty() && given != recipes)
+std::optional<std::vector<std::string>> recipeClasses(const SourceContext &context, const std::string &field) {
+  const Json *classes = context.spec->options.find("classes");
+  if (!classes || !classes->isArray())
+    return std::nullopt;
+  std::vector<std::string> names;
+  for (const Json &name : classes->array())
+    names.push_back(name.isString() ? name.string() : std::to_string(name.integer()));
+  if (std::vector<std::string> given = givenNames(context, field); !given.empty() && given != names)
     std::fprintf(
         stderr, "note: data '%s' has the recipe's classes; the weights were trained with others, or in another order\n",
         context.spec->name.c_str());
+  return names;
 }
 
 /// A list of finite numbers.
@@ -146,6 +163,23 @@ std::optional<Normalisation> givenNormalisation(const SourceContext &context, co
   std::fprintf(stderr, "note: data '%s': the weights have means of %zu columns, the recipe %zu: they are taken anew\n",
                context.spec->name.c_str(), given.means.size(), width);
   return std::nullopt;
+}
+
+std::string normalise(const SourceContext &context, const std::string &field, const std::vector<size_t> &columns,
+                      const std::vector<int32_t> &rows, std::vector<float> &values) {
+  const Json &options = context.spec->options, *missing = options.find("missing");
+  bool fills = missing && missing->isString() && missing->string() == "mean";
+  bool normalises = options.booleanOr("normalise", false);
+  if (columns.empty() || (!fills && !normalises))
+    return "";
+  std::optional<Normalisation> its = givenNormalisation(context, field, columns.size());
+  if (!its)
+    its = Normalisation::of(*context.spec, columns, rows, values);
+  if (fills)
+    its->fill(values);
+  if (normalises)
+    its->apply(values);
+  return textOf(*its);
 }
 
 template <typename T, typename Text> static std::string listOf(const std::vector<T> &items, Text text) {

@@ -13,9 +13,10 @@ namespace kiln {
 struct Normalisation {
   std::vector<double> means, deviations;
 
-  /// Of column `column` of a source's file, as they were measured; a column that does not change keeps its deviation.
-  /// Throws Error where the numbers have none.
-  void add(const SourceSpec &spec, size_t column, double mean, double deviation);
+  /// Those of `columns` of a source's file, over `rows` of `values`, which have as many columns; gaps (NaN) are left
+  /// out, and a column that does not change keeps its deviation. Throws Error where one has no number.
+  static Normalisation of(const SourceSpec &spec, const std::vector<size_t> &columns, const std::vector<int32_t> &rows,
+                          const std::vector<float> &values);
   /// Rows of as many columns, in place: means where there are NaN.
   void fill(std::vector<float> &values) const;
   /// Likewise: (x - mean) / deviation.
@@ -35,12 +36,19 @@ std::optional<Vocabulary> givenVocabulary(const SourceContext &context, const st
 /// trained on; the latter two are told on stderr.
 std::optional<std::vector<std::string>> givenClasses(const SourceContext &context, const std::string &field,
                                                      const std::set<std::string> &found, size_t limit = 0);
-/// The names of a column's categories, in the order of their numbers, that the weights bring; none: there are none.
-std::vector<std::string> givenCategories(const SourceContext &context, const std::string &field);
-/// Tells on stderr where the weights have other classes than the recipe, which writes them out, or another order.
-void tellOtherClasses(const SourceContext &context, const std::string &field, const std::vector<std::string> &recipes);
+/// The names of classes or categories, in the order of their numbers, that the weights bring for a field; none: there
+/// are none.
+std::vector<std::string> givenNames(const SourceContext &context, const std::string &field);
+/// The names of classes where the recipe writes them out (`classes=["no", "yes"]`); that the weights have others, or
+/// another order, is told on stderr.
+std::optional<std::vector<std::string>> recipeClasses(const SourceContext &context, const std::string &field);
 /// The means and deviations of `width` columns.
 std::optional<Normalisation> givenNormalisation(const SourceContext &context, const std::string &field, size_t width);
+
+/// Makes of rows of `columns` what the recipe wants (`missing="mean"`, `normalise=True`): by the means and deviations
+/// that the weights bring for the field, else by those of `rows`. Their text; an empty one where it wants nothing.
+std::string normalise(const SourceContext &context, const std::string &field, const std::vector<size_t> &columns,
+                      const std::vector<int32_t> &rows, std::vector<float> &values);
 
 /// The texts of them; of no classes an empty one.
 std::string textOf(const std::vector<std::string> &classes);

@@ -178,16 +178,12 @@ std::vector<TableFile> readTables(const SourceContext &context, bool header, int
 }
 
 Labels::Labels(const std::vector<TableFile> &files, size_t column, const SourceContext &context) : column_(column) {
-  const Json *classes = context.spec->options.find("classes");
-  if (!classes) {
-    nameClasses(files, context);
-  } else if (classes->isInt()) {
+  if (std::optional<std::vector<std::string>> names = recipeClasses(context, "label"))
+    classes_ = std::move(*names);
+  else if (const Json *classes = context.spec->options.find("classes"))
     count_ = classes->integer(1, INT32_MAX);
-  } else {
-    for (const Json &name : classes->array())
-      classes_.push_back(name.isString() ? name.string() : std::to_string(name.integer()));
-    tellOtherClasses(context, "label", classes_);
-  }
+  else
+    nameClasses(files, context);
   for (size_t i = 0; i < classes_.size(); ++i)
     numbers_.emplace(classes_[i], static_cast<int32_t>(i));
   for (const TableFile &file : files) // each label is one, or the first that is not is told

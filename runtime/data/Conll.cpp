@@ -77,14 +77,10 @@ TaggedFile readTagged(const std::string &path, const SourceContext &context) {
 
 /// The tags in their order: as the recipe names them, else "O" and then the others of the main file, sorted.
 std::vector<std::string> tagNames(const TaggedFile &file, const SourceContext &context) {
+  if (std::optional<std::vector<std::string>> recipes = recipeClasses(context, "tags"))
+    return *recipes;
   const Json *classes = context.spec->options.find("classes");
   std::vector<std::string> names;
-  if (classes && classes->isArray()) {
-    for (const Json &one : classes->array())
-      names.push_back(one.isString() ? one.string() : std::to_string(one.integer()));
-    tellOtherClasses(context, "tags", names);
-    return names;
-  }
   std::set<std::string> seen;
   for (const std::vector<TaggedWord> &sentence : file.sentences)
     for (const TaggedWord &word : sentence)

@@ -24,12 +24,9 @@ private:
   struct Numbers {
     std::vector<size_t> columns;
     std::vector<float> values;
-    void read(const TableFile &file, size_t row, const char *hint);
   };
   void readCategories(const std::vector<TableFile> &files, const SourceContext &context);
   void readFeatures(const TableFile &file, size_t row);
-  void arrangeFeatures(const SourceContext &context);
-  Normalisation measure() const;
   template <typename T>
   void store(size_t field, std::span<FieldBuffer> fields, std::span<const int32_t> rows, const std::vector<T> &values,
              size_t width, kiln_dtype dtype);
@@ -42,11 +39,6 @@ private:
   std::optional<Rows> rows_;
   std::vector<uint8_t> block_;
 };
-
-void CsvSource::Numbers::read(const TableFile &file, size_t row, const char *hint) {
-  for (size_t column : columns)
-    values.push_back(file.number(row, column, hint));
-}
 
 CsvSource::CsvSource(const SourceContext &context) : Source(*context.spec) {
   const Json &options = spec_.options;
@@ -67,13 +59,16 @@ CsvSource::CsvSource(const SourceContext &context) : Source(*context.spec) {
   for (const TableFile &file : files)
     for (size_t row = 0; row < file.table.rows.size(); ++row) {
       readFeatures(file, row);
-      targets_.read(file, row, "");
+      for (size_t column : targets_.columns)
+        targets_.values.push_back(file.number(row, column));
       if (labels)
         labels_.push_back(labels->of(file, row));
     }
   rows_.emplace(static_cast<int64_t>(files[0].table.rows.size()), rows);
   readCategories(files, context);
-  arrangeFeatures(context);
+  std::string means = normalise(context, "features", features_.columns, rows_->members(Split::Train), features_.values);
+  if (!means.empty())
+    keepCoding(normalisationPrefix, "features", means);
 }
 
 void CsvSource::readFeatures(const TableFile &file, size_t row) {
@@ -95,44 +90,6 @@ void CsvSource::readCategories(const std::vector<TableFile> &files, const Source
     for (size_t row = 0; row < file.table.rows.size(); ++row)
       for (const Categories &one : all)
         categories_.push_back(one.of(file, row));
-}
-
-/// Means in place of what is missing, then all by mean and deviation, as far as the recipe wants that.
-void CsvSource::arrangeFeatures(const SourceContext &context) {
-  size_t width = features_.columns.size();
-  bool fills = missing_ && missing_->isString(), normalises = spec_.options.booleanOr("normalise", false);
-  if (width == 0 || (!fills && !normalises))
-    return;
-  std::optional<Normalisation> given = givenNormalisation(context, "features", width);
-  Normalisation normalisation = given ? *given : measure();
-  if (fills)
-    normalisation.fill(features_.values);
-  if (normalises)
-    normalisation.apply(features_.values);
-  keepCoding(normalisationPrefix, "features", textOf(normalisation));
-}
-
-/// By which each feature has mean 0 and deviation 1 over the training rows, those left out where it is missing.
-Normalisation CsvSource::measure() const {
-  Normalisation result;
-  size_t width = features_.columns.size();
-  const std::vector<int32_t> &train = rows_->members(Split::Train);
-  for (size_t f = 0; f < width; ++f) {
-    double sum = 0, squares = 0, count = 0;
-    auto each = [&](auto take) {
-      for (int32_t row : train)
-        if (float value = features_.values[static_cast<size_t>(row) * width + f]; !missing_ || !std::isnan(value))
-          take(value);
-    };
-    each([&](double value) {
-      sum += value;
-      ++count;
-    });
-    double mean = sum / count;
-    each([&](double value) { squares += std::pow(value - mean, 2); });
-    result.add(spec_, features_.columns[f], mean, std::sqrt(squares / count));
-  }
-  return result;
 }
 
 /// The rows' values, `width` of each row, into a field.

@@ -70,10 +70,8 @@ void FolderSource::number(const SourceContext &context) {
   const char *whose = "the recipe's classes";
   const Json *option = spec_.options.find("classes");
   size_t most = option && option->isInt() ? static_cast<size_t>(option->integer(1, INT32_MAX)) : 0;
-  if (option && option->isArray()) {
-    for (const Json &name : option->array())
-      classes.push_back(name.isString() ? name.string() : std::to_string(name.integer()));
-    tellOtherClasses(context, "label", classes);
+  if (std::optional<std::vector<std::string>> recipes = recipeClasses(context, "label")) {
+    classes = *recipes;
   } else if (std::optional<std::vector<std::string>> given = givenClasses(context, "label", found, most)) {
     classes = *given;
     whose = "the classes that the weights were trained with";

@@ -26,7 +26,6 @@ private:
   void cut(const TableFile &file, size_t first, Split split, std::vector<Stretch> &stretches) const;
   void goOn(const TableFile &file, const std::vector<size_t> &columns, std::span<const Stretch> stretches,
             size_t first);
-  Normalisation measure(const std::vector<Stretch> &stretches, const std::vector<size_t> &columns) const;
 
   size_t context_, horizon_, stride_, width_ = 0;
   std::vector<float> values_;     // rows of `width_`
@@ -119,16 +118,12 @@ SeriesSource::SeriesSource(const SourceContext &context) : Source(*context.spec)
     fail("data '%s': %s has no %zu rows beside each other to train on (context=%zu and horizon=%zu)",
          spec_.name.c_str(), files[0].what.c_str(), context_ + horizon_, context_, horizon_);
   rows_.emplace(train, rows);
-  bool fills = missing_ && missing_->isString() && missing_->string() == "mean";
-  if (bool normalises = options.booleanOr("normalise", false); normalises || fills) {
-    std::optional<Normalisation> given = givenNormalisation(context, "past", width_);
-    Normalisation normalisation = given ? *given : measure(stretches, columns);
-    if (fills)
-      normalisation.fill(values_);
-    if (normalises)
-      normalisation.apply(values_);
-    keepCoding(normalisationPrefix, "past", textOf(normalisation));
-  }
+  std::vector<int32_t> trained;
+  for (const Stretch &stretch : stretches)
+    for (size_t row = stretch.begin; row < stretch.train; ++row)
+      trained.push_back(static_cast<int32_t>(row));
+  if (std::string means = normalise(context, "past", columns, trained, values_); !means.empty())
+    keepCoding(normalisationPrefix, "past", means);
   block_.resize(static_cast<size_t>(rows.batch) * std::max(context_, horizon_) * width_);
 }
 
@@ -147,25 +142,6 @@ void SeriesSource::goOn(const TableFile &file, const std::vector<size_t> &column
                       "before it");
         value = values_[(row - 1) * width_ + column];
       }
-}
-
-/// By which each column has mean 0 and deviation 1 over the rows that are trained on.
-Normalisation SeriesSource::measure(const std::vector<Stretch> &stretches, const std::vector<size_t> &columns) const {
-  Normalisation result;
-  for (size_t column = 0; column < width_; ++column) {
-    double sum = 0, squares = 0, count = 0;
-    auto each = [&](auto what) {
-      for (const Stretch &stretch : stretches)
-        for (size_t row = stretch.begin; row < stretch.train; ++row)
-          if (double value = static_cast<double>(values_[row * width_ + column]); !missing_ || !std::isnan(value))
-            what(value);
-    };
-    each([&](double value) { sum += value, count += 1; });
-    double mean = sum / count;
-    each([&](double value) { squares += (value - mean) * (value - mean); });
-    result.add(spec_, columns[column], mean, std::sqrt(squares / count));
-  }
-  return result;
 }
 
 void SeriesSource::load(Split split, int64_t number, std::span<FieldBuffer> fields) {

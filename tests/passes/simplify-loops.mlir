@@ -129,3 +129,26 @@ func.func @stays(%x: tensor<7x2x5xf16>, %h0: tensor<2x3xf32>, %w: tensor<6x3xf32
   }
   return %h : tensor<2x3xf32>
 }
+
+// -----
+
+// Nor is a matrix of numbers in blocks cut, whole numbers or codes: products read it as it lies.
+// CHECK-LABEL: @blocks
+// CHECK-NOT: kiln.dot_general
+// CHECK: kiln.scan "7"
+// CHECK: kiln.concat
+// CHECK-COUNT-2: kiln.dot_general
+// CHECK-NOT: kiln.dot_general
+// CHECK: return
+func.func @blocks(%x: tensor<7x2x29xf32>, %h0: tensor<2x3xf32>, %q: tensor<3x1x32xi8>, %k: tensor<3x1x32xui8>, %s: tensor<3x1xf32>) -> tensor<2x3xf32> {
+  %w = kiln.dequantize %q, %s : tensor<3x1x32xi8>, tensor<3x1xf32> -> tensor<3x32xf32>
+  %u = kiln.decode "e4m3" %k, %s : tensor<3x1x32xui8>, tensor<3x1xf32> -> tensor<3x32xf32>
+  %h = kiln.scan "7" step(%t) carry(%c = %h0 : tensor<2x3xf32>) over(%xt = %x : tensor<7x2x29xf32>) -> () {
+    %0 = kiln.concat 1, %c, %xt : tensor<2x3xf32>, tensor<2x29xf32> -> tensor<2x32xf32>
+    %1 = kiln.dot_general %0, %w batch [] x [] contract [1] x [1] : tensor<2x32xf32>, tensor<3x32xf32> -> tensor<2x3xf32>
+    %2 = kiln.dot_general %0, %u batch [] x [] contract [1] x [1] : tensor<2x32xf32>, tensor<3x32xf32> -> tensor<2x3xf32>
+    %3 = kiln.add %1, %2 : tensor<2x3xf32>
+    kiln.yield %3 : tensor<2x3xf32>
+  }
+  return %h : tensor<2x3xf32>
+}
