@@ -268,13 +268,11 @@ static json entryJson(const EntryRow &row, const EntryDescription &description) 
   return result;
 }
 
-std::string writeManifest(const ManifestSource &source) {
-  mlir::ModuleOp module = source.module;
-  const kiln_target &target = source.backends.front().target;
+/// What a module says of itself in attributes.
+static json moduleJson(mlir::ModuleOp module) {
   json result;
   result["format"] = 0;
   result["model"] = module.getName() ? module.getName()->str() : std::string();
-  result["target"] = {{"triple", toString(target.triple)}, {"cpu", toString(target.cpu)}, {"features", json::array()}};
   for (const char *key : {"parameters", "states", "data"}) {
     mlir::Attribute value = module->getAttr("kiln." + std::string(key));
     result[key] = value ? toJson(value) : json::array();
@@ -283,12 +281,22 @@ std::string writeManifest(const ManifestSource &source) {
     mlir::Attribute value = module->getAttr("kiln." + std::string(key));
     result[key] = value ? toJson(value) : json::object();
   }
-  if (mlir::Attribute audio = module->getAttr("kiln.audio"))
-    result["audio"] = toJson(audio);
-  if (mlir::Attribute picture = module->getAttr("kiln.picture"))
-    result["picture"] = toJson(picture);
-  if (mlir::Attribute stages = module->getAttr("kiln.stages"))
-    result["stages"] = toJson(stages);
+  for (const char *key : {"audio", "picture", "stages"})
+    if (mlir::Attribute value = module->getAttr("kiln." + std::string(key)))
+      result[key] = toJson(value);
+  return result;
+}
+
+std::string writeRecipes(mlir::ModuleOp module) {
+  json result = moduleJson(module);
+  result["parameters"] = result["states"] = result["backends"] = result["kernels"] = result["entries"] = json::array();
+  return result.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::string writeManifest(const ManifestSource &source) {
+  const kiln_target &target = source.backends.front().target;
+  json result = moduleJson(source.module);
+  result["target"] = {{"triple", toString(target.triple)}, {"cpu", toString(target.cpu)}, {"features", json::array()}};
   result["backends"] = json::array();
   for (uint32_t used : source.used)
     result["backends"].push_back(source.backends[used].backend->name());

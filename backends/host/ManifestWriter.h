@@ -19,4 +19,7 @@ struct ManifestSource {
 
 std::string writeManifest(const ManifestSource &source);
 
+/// The same with the model's recipes alone: their data, and nothing that is computed.
+std::string writeRecipes(mlir::ModuleOp module);
+
 } // namespace kiln::host

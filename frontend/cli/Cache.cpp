@@ -210,6 +210,8 @@ absl::StatusOr<std::string> programKey(const ModelOptions &options, const std::v
     addProcessor(hash);
   for (const auto &[name, value] : options.set)
     add(hash, absl::StrCat("set ", name, "=", value));
+  for (const auto &[name, path] : options.data)
+    add(hash, absl::StrCat("data ", name, "=", path));
   for (const auto &[name, bound] : options.bounds)
     add(hash, absl::StrCat("bound ", name, "=", bound));
   for (const std::string &setting : settings)

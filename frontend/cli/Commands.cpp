@@ -5,6 +5,7 @@
 #include "backends/sdk/Store.h"
 #include "frontend/cli/Cache.h"
 #include "frontend/cli/Claims.h"
+#include "frontend/cli/FitSizes.h"
 #include "frontend/cli/Installed.h"
 #include "frontend/cli/Roofline.h"
 #include "frontend/driver/Files.h"
@@ -130,15 +131,28 @@ void reportStored(std::vector<StoredError> stored) {
 
 } // namespace
 
-int commandBuild(const ModelOptions &options, const EmitOptions &emit) {
+/// As many words, characters or classes as the data have that are built for, or the weights.
+static absl::Status fitToBuild(ModelOptions &options) {
+  std::vector<std::string> data, weights;
+  for (const auto &[name, path] : options.data)
+    data.push_back(absl::StrCat(name, "=", path));
+  if (!options.weights.empty())
+    weights.push_back(options.weights);
+  return data.empty() && weights.empty() ? absl::OkStatus() : fitSizes(options, data, weights);
+}
+
+int commandBuild(const ModelOptions &asked, const EmitOptions &emit) {
   std::string output = emit.output;
   bool library = emit.kind == "shared", program = emit.kind == "exe";
   if (output.empty() && (program || library))
-    output = llvm::sys::path::stem(options.file).str();
+    output = llvm::sys::path::stem(asked.file).str();
   if (emit.output.empty() && library)
     output = absl::StrCat("lib", output, ".so");
-  if (absl::Status writable = checkBuildOutput(options, emit, output); !writable.ok())
+  if (absl::Status writable = checkBuildOutput(asked, emit, output); !writable.ok())
     return report(writable);
+  ModelOptions options = asked;
+  if (absl::Status fitted = fitToBuild(options); !fitted.ok())
+    return report(fitted);
   Compilation compilation(installed(), options);
   BuiltPrograms built(options, emit, compilation);
   if (built.take(output)) {
@@ -222,6 +236,7 @@ int commandProgram(const ModelOptions &options, const std::string &command, cons
   auto build = [&](std::string &result) {
     ModelOptions starting = options;
     starting.startsProgram = true;
+    fitSizesTo(arguments, starting);
     return buildIntoCache(starting, result);
   };
   if (int code = apart(apartness, {options.backend}, build, &built))

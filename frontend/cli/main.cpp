@@ -30,7 +30,7 @@ namespace {
 constexpr int kWrongUsage = 2;
 
 struct RawOptions {
-  std::vector<std::string> set, bounds, dims;
+  std::vector<std::string> set, bounds, dims, data;
   std::optional<std::string> memoryBudget;
 };
 
@@ -149,6 +149,13 @@ int finishCompileOptions(kiln::ModelOptions &options, const RawOptions &raw) {
     }
     options.set.emplace_back(name, value);
   }
+  for (const std::string &text : raw.data)
+    if (std::string name, path; splitPair(text, name, path) && !path.empty()) {
+      options.data.emplace_back(name, path);
+    } else {
+      std::fprintf(stderr, "kiln: --data %s: expected NAME=PATH\n", text.c_str());
+      return kWrongUsage;
+    }
   if (raw.memoryBudget && !kiln::parseBytes(*raw.memoryBudget, options.memoryBudget)) {
     std::fprintf(stderr, "kiln: --memory-budget %s: expected a size, as in 1.5GB, 800MiB or 4000000\n",
                  raw.memoryBudget->c_str());
@@ -190,6 +197,11 @@ CLI::App *addBuild(CLI::App &app, kiln::ModelOptions &options, RawOptions &raw, 
   CLI::App *build = app.add_subcommand("build", "compile a model to a program");
   addCompileOptions(build, options, raw, apartness);
   addCacheOption(build, options, "take nothing from earlier builds, and keep nothing for later ones");
+  build
+      ->add_option("--data", raw.data,
+                   "NAME=PATH: another file for the recipe's data; the model has room for its words, characters or "
+                   "classes")
+      ->allow_extra_args(false);
   build->add_option("-o,--output", emit.output, "the program to write (default: the model file's name without .kiln)");
   build
       ->add_option(

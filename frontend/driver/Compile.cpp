@@ -5,6 +5,7 @@
 #include "backends/api/kiln_text.h"
 #include "backends/host/Claimants.h"
 #include "backends/host/Registry.h"
+#include "frontend/driver/DataPaths.h"
 #include "frontend/driver/Files.h"
 #include "frontend/driver/ImageObject.h"
 #include "frontend/driver/LibraryHeader.h"
@@ -192,7 +193,9 @@ absl::Status Compilation::loadText(bool openBatches) {
                           : loadModel(*context_, options_.file, load, found);
   renderedText_ = found.render();
   diagnostics_ = driver::diagnosticsOf(found);
-  return found.hasErrors() ? absl::InvalidArgumentError("") : absl::OkStatus();
+  if (found.hasErrors())
+    return absl::InvalidArgumentError("");
+  return module_ ? setDataPaths(*module_, options_.data) : absl::OkStatus();
 }
 
 absl::Status Compilation::load() {

@@ -26,6 +26,7 @@ struct ModelOptions {
   std::string model; ///< empty: the file's only one
   std::vector<std::pair<std::string, std::string>> set;
   std::map<std::string, int64_t> bounds;
+  std::vector<std::pair<std::string, std::string>> data; ///< of recipes: by name, the path in place of the text's
   std::map<std::string, std::string> dims; ///< of an ONNX file: dimensions that are to be numbers or expressions
   std::vector<std::string> entries;        ///< empty: all
   std::string backend = "cpu";

@@ -54,6 +54,44 @@ Codings codingsIn(const std::map<std::string, std::string> &metadata) {
   return codings;
 }
 
+/// The names of classes in a text of codings, `key` in messages. Throws Error where it is damaged.
+static std::vector<std::string> namesIn(const std::string &text, const std::string &key) {
+  std::vector<std::string> names;
+  Json list = Json::parse(text, key);
+  std::set<std::string_view> once;
+  for (size_t i = 0; list.isArray() && i < list.array().size(); ++i)
+    if (const Json &name = list.array()[i]; !name.isString())
+      fail("%s: %s is no name of a class", key.c_str(), name.str().c_str());
+    else if (!once.insert(name.string()).second)
+      fail("%s: the class '%s' stands twice", key.c_str(), name.string().c_str());
+    else
+      names.push_back(name.string());
+  if (names.empty())
+    fail("%s: a list of the classes' names is expected", key.c_str());
+  return names;
+}
+
+static std::optional<CodedNumbers> numbersOf(const Vocabulary &vocabulary) {
+  if (vocabulary.kind() == Vocabulary::Kind::Subwords)
+    return std::nullopt;
+  return CodedNumbers{vocabulary.size(), nameOf(vocabulary.kind())};
+}
+
+std::optional<CodedNumbers> numbersOf(const Codings &codings, const std::string &input) {
+  if (auto text = codings.find(vocabularyPrefix + input); text != codings.end())
+    return numbersOf(Vocabulary::deserialise(text->second, text->first));
+  if (auto text = codings.find(classesPrefix + input); text != codings.end() && !text->second.empty())
+    return CodedNumbers{namesIn(text->second, text->first).size(), "classes"};
+  return std::nullopt;
+}
+
+std::optional<CodedNumbers> numbersOf(const Source &source, const std::string &field) {
+  std::map<std::string, const Vocabulary *> all = source.vocabularies();
+  if (auto found = all.find(field); found != all.end())
+    return numbersOf(*found->second);
+  return numbersOf(source.codings(), source.spec().name + "." + field);
+}
+
 /// A text of the weights, or null.
 static const std::string *find(const SourceContext &context, const char *prefix, const std::string &field,
                                std::string &key) {
@@ -83,21 +121,7 @@ std::optional<Vocabulary> givenVocabulary(const SourceContext &context, const st
 std::vector<std::string> givenNames(const SourceContext &context, const std::string &field) {
   std::string key;
   const std::string *text = find(context, classesPrefix, field, key);
-  std::vector<std::string> given;
-  if (!text)
-    return given;
-  Json names = Json::parse(*text, key);
-  std::set<std::string_view> once;
-  for (size_t i = 0; names.isArray() && i < names.array().size(); ++i)
-    if (const Json &name = names.array()[i]; !name.isString())
-      fail("%s: %s is no name of a class", key.c_str(), name.str().c_str());
-    else if (!once.insert(name.string()).second)
-      fail("%s: the class '%s' stands twice", key.c_str(), name.string().c_str());
-    else
-      given.push_back(name.string());
-  if (given.empty())
-    fail("%s: a list of the classes' names is expected", key.c_str());
-  return given;
+  return text ? namesIn(*text, key) : std::vector<std::string>();
 }
 
 std::optional<std::vector<std::string>> givenClasses(const SourceContext &context, const std::string &field,

@@ -26,6 +26,17 @@ struct Normalisation {
 /// Those of a file's metadata.
 Codings codingsIn(const std::map<std::string, std::string> &metadata);
 
+/// How many different words, characters or classes an input's numbers are of.
+struct CodedNumbers {
+  size_t count = 0;
+  const char *what = ""; ///< "words"
+};
+/// Of "data.ids". Nothing where the codings do not have it, or it has the tokens of a tokenizer, which may have more
+/// than are used. Throws Error where they are damaged.
+std::optional<CodedNumbers> numbersOf(const Codings &codings, const std::string &input);
+/// Of a field of an open source.
+std::optional<CodedNumbers> numbersOf(const Source &source, const std::string &field);
+
 /// The vocabulary that the weights bring for a field; none: there is none, it is of another kind, or has more tokens
 /// than the recipe says (`limit`, 0: any number), or another number where that is `exact`. The latter are told on
 /// stderr. Throws Error where it is damaged, as all of these do.

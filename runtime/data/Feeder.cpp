@@ -2,6 +2,7 @@
 
 #include "runtime/data/Feeder.h"
 
+#include "runtime/data/Coding.h"
 #include "runtime/files/File.h"
 #include "runtime/support/Error.h"
 
@@ -52,6 +53,9 @@ Sources::Sources(const Manifest &manifest, std::map<std::string, std::string> ov
     fail("--data %s: the recipe has no data of that name%s; it has: %s", name.c_str(), nearest.hint().c_str(),
          names.empty() ? "none" : names.c_str());
   }
+  for (const SourceSpec &spec : specs_)
+    if (const Json *given = spec.options.find("given")) // by `kiln build --data`
+      overrides_.try_emplace(spec.name, given->string());
   // Set by `kiln train MODEL.kiln`: the folder that the model stands in.
   if (const char *folder = std::getenv("KILN_MODEL_DIR"))
     folders_ = folder;
@@ -135,19 +139,16 @@ Feeder::Feeder(TrainStep &step, Sources &sources) {
     bind(step.entry().name, input, sources);
 }
 
-/// Every word or character of a vocabulary that was made from a text stands in it: where the model has no rows for all
-/// of them, that is told before anything is computed. (A tokenizer may have tokens that no text of these has.)
+/// Every word, character or class that was found in data stands there: where the model has no rows for all of them,
+/// that is told before anything is computed.
 static void checkVocabulary(const Source &source, const std::string &field, const ArgumentSpec &argument) {
-  std::map<std::string, const Vocabulary *> all = source.vocabularies();
-  auto found = all.find(field);
-  if (argument.below == 0 || found == all.end() || found->second->kind() == Vocabulary::Kind::Subwords ||
-      found->second->size() <= static_cast<size_t>(argument.below))
+  std::optional<CodedNumbers> found = argument.below ? numbersOf(source, field) : std::nullopt;
+  if (!found || found->count <= static_cast<size_t>(argument.below))
     return;
-  size_t size = found->second->size();
   fail("data '%s' has %zu different %s, and the model has room for %lld in '%s': build it with %zu%s%s",
-       source.spec().name.c_str(), size, nameOf(found->second->kind()), static_cast<long long>(argument.below),
-       argument.name.c_str(), size, argument.belowBy.empty() ? " or more" : ": --set ",
-       argument.belowBy.empty() ? "" : (argument.belowBy + "=" + std::to_string(size)).c_str());
+       source.spec().name.c_str(), found->count, found->what, static_cast<long long>(argument.below),
+       argument.name.c_str(), found->count, argument.belowBy.empty() ? " or more" : ": --set ",
+       argument.belowBy.empty() ? "" : (argument.belowBy + "=" + std::to_string(found->count)).c_str());
 }
 
 void Feeder::bind(const std::string &entry, const BatchInput &input, Sources &sources) {

@@ -63,6 +63,8 @@ public:
   /// By the names of fields ("ids", "source"); for a field with none: null.
   virtual const Vocabulary *vocabulary(const std::string &field) const { return nullptr; }
   virtual std::map<std::string, const Vocabulary *> vocabularies() const { return {}; }
+  /// How it made numbers, but for vocabularies; an empty text: that a field has none, whatever the weights had.
+  const Codings &codings() const { return codings_; }
   /// Adds how it made numbers, in place of what is there.
   void addCodings(Codings &all) const;
 
@@ -73,7 +75,7 @@ protected:
   const SourceSpec &spec_;
 
 private:
-  Codings codings_; // but for vocabularies
+  Codings codings_;
 };
 
 /// What opens the sources of one kind, by the recipe's name of it.

@@ -1,0 +1,115 @@
+// How many words, characters or classes the data or the weights have that a program is given.
+#include "frontend/cli/DataSizes.h"
+
+#include "runtime/data/Coding.h"
+#include "runtime/data/Feeder.h"
+#include "runtime/files/Safetensors.h"
+#include "runtime/support/Error.h"
+
+#include <algorithm>
+#include <set>
+
+namespace kiln {
+
+namespace {
+
+class Reading {
+public:
+  Reading(const std::vector<SizedInput> &inputs, const std::vector<std::string> &weights, DataSizes &sizes)
+      : inputs_(inputs), sizes_(sizes) {
+    for (const std::string &path : weights)
+      if (path.ends_with(".safetensors")) {
+        Codings more = codingsIn(Safetensors::open(path).metadata());
+        given_.merge(more);
+      }
+  }
+
+  /// Of the manifest's recipe: its data where `overrides` name a file for them, else what the weights say.
+  void read(const Manifest &manifest, const std::map<std::string, std::string> &overrides) {
+    std::map<std::string, std::string> own;
+    for (const auto &[name, path] : overrides)
+      for (const SourceSpec &source : manifest.data)
+        if (std::string part = partOf(name, manifest.stage, source.name); !part.empty())
+          own[part] = path, known_.insert(name);
+    Sources sources(manifest, own, 0, given_, /*trains=*/true);
+    for (const SizedInput &input : inputs_) {
+      std::string source = input.name.substr(0, input.name.find('.'));
+      if (input.suffix != manifest.suffix || !manifest.findSource(source))
+        continue;
+      bool opened = own.contains(source);
+      std::string field = input.name.substr(source.size() + 1);
+      if (auto found = opened ? numbersOf(sources.open(source), field) : numbersOf(given_, input.name))
+        need(input, *found, opened ? "data '" + source + "' has" : "the weights have, for '" + input.name + "',");
+    }
+  }
+
+  /// Throws Error for a name that is no recipe's.
+  void checkNames(const Manifest &manifest, const std::map<std::string, std::string> &overrides) const {
+    for (const auto &[name, path] : overrides)
+      if (!known_.contains(name))
+        Sources(manifest, {{name, path}}, 0);
+  }
+
+private:
+  /// What an override's name says of a source: it, or one of its parts, as "data", "data.test", "recipe.data".
+  static std::string partOf(std::string name, const std::string &stage, const std::string &source) {
+    if (std::string own = stage + "."; name.starts_with(own + source))
+      name = name.substr(own.size());
+    for (const std::string &part : {source, source + ".validation", source + ".test"})
+      if (name == part)
+        return part;
+    return "";
+  }
+
+  void need(const SizedInput &input, const CodedNumbers &found, const std::string &who) {
+    int64_t count = static_cast<int64_t>(found.count);
+    auto [known, isNew] = sizes_.arguments.emplace(input.by, 0);
+    if (count > input.below && count > known->second) {
+      known->second = count;
+      sizes_.lines.push_back(format("%s %zu different %s: built with %s=%zu", who.c_str(), found.count, found.what,
+                                    input.by.c_str(), found.count));
+    } else if (isNew) {
+      sizes_.arguments.erase(known);
+    }
+  }
+
+  const std::vector<SizedInput> &inputs_;
+  DataSizes &sizes_;
+  Codings given_;
+  std::set<std::string> known_;
+};
+
+} // namespace
+
+DataSizes sizesForData(const std::string &manifestText, const std::vector<SizedInput> &inputs,
+                       const std::vector<std::string> &data, const std::vector<std::string> &weights) {
+  DataSizes sizes;
+  try {
+    Manifest manifest = Manifest::parse(manifestText);
+    std::map<std::string, std::string> overrides;
+    for (const std::string &text : data) {
+      size_t equals = text.find('=');
+      if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
+        fail("--data %s: expected NAME=PATH", text.c_str());
+      if (!overrides.emplace(text.substr(0, equals), text.substr(equals + 1)).second)
+        fail("'--data %s=…' stands twice", text.substr(0, equals).c_str());
+    }
+    Reading reading(inputs, weights, sizes);
+    std::vector<std::string> stages;
+    for (const StageSpec &stage : manifest.stages)
+      if (!stage.isSeries())
+        stages.push_back(stage.name);
+    if (stages.empty())
+      reading.read(manifest, overrides);
+    for (const std::string &stage : stages) {
+      manifest.chooseStage(stage);
+      reading.read(manifest, overrides);
+    }
+    reading.checkNames(manifest, overrides);
+  } catch (const std::exception &error) {
+    sizes.error = error.what();
+  }
+  return sizes;
+}
+
+} // namespace kiln

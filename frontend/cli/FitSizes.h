@@ -1,0 +1,23 @@
+// A model's arguments that say how many words, characters or classes there are, made to fit the data that it is given.
+#pragma once
+
+#include "frontend/driver/Options.h"
+
+#include "absl/status/status.h"
+
+#include <string>
+#include <vector>
+
+namespace kiln {
+
+/// Adds to `options.set` what the model's own numbers are too small for, and says so on stderr; what the user has set
+/// stays. `data`: NAME=PATH; `weights`: safetensors files. A status where these cannot be read, or no recipe has such
+/// data; errors of the model's text are left to the compile that follows.
+absl::Status fitSizes(ModelOptions &options, const std::vector<std::string> &data,
+                      const std::vector<std::string> &weights);
+
+/// The same for what `kiln train` and the like hand on to the program (--data, --load): what cannot be read is left to
+/// the program, which says it.
+void fitSizesTo(const std::vector<std::string> &arguments, ModelOptions &options);
+
+} // namespace kiln
