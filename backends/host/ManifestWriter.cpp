@@ -281,7 +281,7 @@ static json moduleJson(mlir::ModuleOp module) {
     mlir::Attribute value = module->getAttr("kiln." + std::string(key));
     result[key] = value ? toJson(value) : json::object();
   }
-  for (const char *key : {"audio", "picture", "stages"})
+  for (const char *key : {"audio", "labels", "picture", "stages"})
     if (mlir::Attribute value = module->getAttr("kiln." + std::string(key)))
       result[key] = toJson(value);
   return result;

@@ -76,6 +76,8 @@ public:
       exported("kiln_rows", external("kiln_data_rows")); // and this
     if (parts.pictures)
       exported("kiln_pictures", external("kiln_picture_rows")); // and this
+    if (parts.labels)
+      exported("kiln_labels", external("kiln_result_labels")); // and this
     if (parts.recordings)
       exported("kiln_hears", external("kiln_hear_command")); // and this
     if (parts.shards)
@@ -193,6 +195,9 @@ void chooseParts(const Manifest &manifest, ImageParts &parts) {
   parts.rows = llvm::any_of(parts.readers,
                             [](llvm::StringRef one) { return one == "csv" || one == "images" || one == "folder"; });
   parts.pictures = manifest.picture.isObject() || llvm::is_contained(parts.readers, "folder");
+  parts.labels = !manifest.labels.empty() || llvm::any_of(parts.readers, [](llvm::StringRef one) {
+    return one == "csv" || one == "folder" || one == "table" || one == "conll";
+  });
   parts.shards = manifest.mostShards() > 0;
   parts.chats = manifest.generate.isObject() && manifest.generate.find("chat");
 }

@@ -33,6 +33,7 @@ struct ImageParts {
   bool recordings = false;          ///< reads .wav files
   bool rows = false;                ///< runs on rows of data
   bool pictures = false;            ///< and on pictures
+  bool labels = false;              ///< and names classes
   bool shards = false;              ///< batches are cut
   bool chats = false;               ///< has the turns of a conversation
   std::string triple;

@@ -1,6 +1,8 @@
 // Finds a template's turns by what it makes of conversations.
 #include "frontend/huggingface/Chat.h"
 
+#include "frontend/huggingface/Settings.h"
+
 #include "frontend/huggingface/Jinja.h"
 #include "runtime/support/Error.h"
 
@@ -241,16 +243,10 @@ private:
 
 /// As Kiln writes a text.
 std::string quoted(const std::string &text) {
-  std::string result = "\"";
-  for (char c : text) {
-    if ((static_cast<unsigned char>(c) < ' ' && c != '\n' && c != '\t') || c == 0x7f)
-      throw Error("its turns have a control character");
-    if (c == '\n' || c == '\t')
-      result += c == '\n' ? "\\n" : "\\t";
-    else
-      result += (c == '"' || c == '\\' ? "\\" : "") + std::string(1, c);
-  }
-  return result + '"';
+  std::optional<std::string> result = stringText(text);
+  if (!result)
+    throw Error("its turns have a control character");
+  return *result;
 }
 
 } // namespace

@@ -257,6 +257,34 @@ Imported makeModel(Settings settings, Safetensors tensors, const std::string &ar
   return result;
 }
 
+/// What the classes are called, unless they were left "LABEL_0" and so on: the text's `labels`, behind its first
+/// comment.
+static void addLabels(Imported &imported, const Json &config) {
+  const Json *labels = config.find("id2label");
+  if (!labels || !labels->isObject() || imported.text.find("\nnum_labels ") == std::string::npos)
+    return;
+  std::vector<std::string> names(labels->object().size());
+  bool named = false;
+  for (const Json &label : labels->object()) {
+    size_t id = static_cast<size_t>(std::strtoull(label.key().c_str(), nullptr, 10));
+    std::optional<std::string> name = label.isString() ? stringText(label.string()) : std::nullopt;
+    if (!name || std::to_string(id) != label.key() || id >= names.size() || !names[id].empty())
+      return;
+    named |= *name != "\"LABEL_" + label.key() + "\"";
+    names[id] = *name;
+  }
+  std::string line = "\nlabels = [", text;
+  for (size_t i = 0; named && i < names.size(); ++i) {
+    line += names[i] + (i + 1 < names.size() ? ", " : "]\n");
+    if (line.size() > 120) {
+      text += line + (i + 1 < names.size() ? "\n          " : "");
+      line.clear();
+    }
+  }
+  if (named)
+    imported.text.insert(imported.text.find("\n\n") + 1, text + line);
+}
+
 Imported readFolder(const std::string &path, const std::string &architecture, bool keepBlocks) {
   std::string what = inside(path, "config.json");
   Settings settings(readSettingsFile(what), "'" + what + "'");
@@ -287,6 +315,7 @@ Imported readFolder(const std::string &path, const std::string &architecture, bo
   else // as files of before have it
     takeGeneration(settings.config(), "'" + what + "'", result);
   addPicture(result, picture);
+  addLabels(result, settings.config());
   if (sentences)
     addSentences(result, path, *sentences);
   if (std::string tokenizer = inside(path, "tokenizer.json"); isThere(tokenizer)) {

@@ -130,6 +130,19 @@ std::string kilnNumber(double value) {
   return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
 }
 
+std::optional<std::string> stringText(const std::string &text) {
+  std::string result = "\"";
+  for (char c : text) {
+    if ((static_cast<unsigned char>(c) < ' ' && c != '\n' && c != '\t') || c == 0x7f)
+      return std::nullopt;
+    if (c == '\n' || c == '\t')
+      result += c == '\n' ? "\\n" : "\\t";
+    else
+      result += (c == '"' || c == '\\' ? "\\" : "") + std::string(1, c);
+  }
+  return result + '"';
+}
+
 std::string kilnText(const Json &value, const std::string &what) {
   switch (value.kind()) {
   case Json::Kind::Null:

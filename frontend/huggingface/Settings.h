@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -53,6 +54,9 @@ private:
 constexpr size_t maxSettingsFile = size_t{1} << 24;
 /// The JSON of one of a folder's files. Throws Error, for one that is larger than such files are too.
 Json readSettingsFile(const std::string &path);
+
+/// Any text as a string of a model's text; nothing where it has a control character, for which there is no escape.
+std::optional<std::string> stringText(const std::string &text);
 
 /// Any value as Kiln writes it: None, True, 3, 0.5, "text", [1, 2], dict(a=1). Throws Error for what has no such form.
 std::string kilnText(const Json &value, const std::string &what);

@@ -338,6 +338,7 @@ private:
   void writeVariables();
   void writeSamplingRate();
   void writePicture();
+  void writeLabels();
   const Stmt *chooseModel();
   bool build(const Stmt &model);
   std::vector<const Stmt *> recipesOf(const Stmt &model, StmtKind kind);

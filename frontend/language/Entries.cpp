@@ -480,6 +480,20 @@ void Elaborator::writePicture() {
     (*module_)->setAttr("kiln.picture", picture);
 }
 
+/// The model's `labels`, or the file's: what the classes are called that it gives scores for.
+void Elaborator::writeLabels() {
+  const Value *own = model_->find("labels");
+  std::optional<Value> found = own ? *own : global("labels", modelDeclaration_->range.file);
+  if (!found || !found->isList() || found->names || found->items->empty())
+    return;
+  llvm::SmallVector<mlir::Attribute> labels;
+  for (const Value &name : *found->items)
+    if (name.kind == Value::Kind::String)
+      labels.push_back(builder_.getStringAttr(name.text));
+  if (labels.size() == found->items->size())
+    (*module_)->setAttr("kiln.labels", builder_.getArrayAttr(labels));
+}
+
 void Elaborator::writeVariables() {
   mlir::Builder &b = builder_;
   std::vector<mlir::Attribute> parameters, states;
@@ -513,6 +527,7 @@ void Elaborator::writeVariables() {
   (*module_)->setAttr("kiln.states", b.getArrayAttr(states));
   writeSamplingRate();
   writePicture();
+  writeLabels();
 }
 
 } // namespace kiln::language

@@ -75,24 +75,29 @@ int chatCommand(const Options &options, Common &common) {
   return kiln_chat_command(options, common);
 }
 
+CommandEntry trainEntry() {
+  return {
+      {"train",
+       "[RECIPE]",
+       "Trains the model by its recipe; by all of them, one after the other, where it has several.",
+       {dataOption,
+        {"steps", "N", "how many steps in all, of each recipe (default: the recipe's)"},
+        {"out", "DIR", "keep checkpoints in DIR: last.safetensors, best.safetensors"},
+        {"resume", nullptr, "go on from DIR's last checkpoint, bit for bit"},
+        {"overwrite", nullptr, "begin anew in a DIR that holds a run"},
+        loadOption,
+        {"save", "W.safetensors", "write the weights at the end"},
+        {"save-only", "PATTERN", "with --save: those of these names (an adapter, a head)", true},
+        {"save-prefix", "PREFIX", "with --save: names begin with it in the file (base_model.model., as PEFT has it)"},
+        {"log-dir", "DIR", "write TensorBoard event files"},
+        {"profile", "FILE", "write the kernels' times of ten steps, from the second on, as a Chrome trace"}},
+       "Ctrl-C finishes the step, saves, and exits with code 130; a second one gives the step up, or ends at once."},
+      trainCommand};
+}
+
 const std::vector<CommandEntry> &commands() {
   static const std::vector<CommandEntry> list = {
-      {{"train",
-        "[RECIPE]",
-        "Trains the model by its recipe; by all of them, one after the other, where it has several.",
-        {dataOption,
-         {"steps", "N", "how many steps in all, of each recipe (default: the recipe's)"},
-         {"out", "DIR", "keep checkpoints in DIR: last.safetensors, best.safetensors"},
-         {"resume", nullptr, "go on from DIR's last checkpoint, bit for bit"},
-         {"overwrite", nullptr, "begin anew in a DIR that holds a run"},
-         loadOption,
-         {"save", "W.safetensors", "write the weights at the end"},
-         {"save-only", "PATTERN", "with --save: those of these names (an adapter, a head)", true},
-         {"save-prefix", "PREFIX", "with --save: names begin with it in the file (base_model.model., as PEFT has it)"},
-         {"log-dir", "DIR", "write TensorBoard event files"},
-         {"profile", "FILE", "write the kernels' times of ten steps, from the second on, as a Chrome trace"}},
-        "Ctrl-C finishes the step, saves, and exits with code 130; a second one gives the step up, or ends at once."},
-       trainCommand},
+      trainEntry(),
       {{"eval",
         "[RECIPE]",
         "Loss and metrics over a split of the recipe's data.",
@@ -116,6 +121,7 @@ const std::vector<CommandEntry> &commands() {
          {"tokenizer", "tokenizer.json", "what reads the texts (default: the recipe's)"},
          dataOption,
          {"lines", "RESULT=FILE", "print whole numbers with the file's lines of these numbers (from 0)", true},
+         {"top", "K", "print of each row of scores the K highest, with the names of their classes"},
          {"training", nullptr, "in training mode (dropout, batch statistics)"},
          profileOption}},
        runCommand},

@@ -5,6 +5,7 @@
 #include "runtime/files/File.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/Json.h"
+#include "runtime/support/Tensor.h"
 
 #include <cerrno>
 #include <chrono>
@@ -14,6 +15,13 @@
 #include <unistd.h>
 
 namespace kiln {
+
+std::string elementText(const TensorView &view, int64_t i) {
+  if (!isFloat(view.dtype))
+    return std::to_string(loadInteger(view.dtype, view.data, i));
+  double value = loadNumber(view.dtype, view.data, i);
+  return view.dtype == KILN_F64 ? shortest(value) : shortest(static_cast<float>(value));
+}
 
 JsonOutput::JsonOutput(bool asked, const std::string &path) : path_(path) {
   if (!asked)

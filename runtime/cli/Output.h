@@ -10,6 +10,8 @@
 
 namespace kiln {
 
+struct TensorView;
+
 /// Where --json writes: nowhere, standard output, or a file. A file that is there keeps what it has until the first
 /// line is written, or until the end of a command that wrote none.
 class JsonOutput {
@@ -31,6 +33,9 @@ private:
   std::string path_;
   bool begun_ = false;
 };
+
+/// An element as it is printed: whole numbers as they are, of others as few digits as have them again.
+std::string elementText(const TensorView &view, int64_t element);
 
 /// {"a": 1, ...} built one member at a time.
 class JsonLine {

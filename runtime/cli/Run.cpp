@@ -1,4 +1,5 @@
 // PROGRAM run
+#include "runtime/cli/Labels.h"
 #include "runtime/cli/Output.h"
 #include "runtime/cli/Texts.h"
 #include "runtime/cli/Trace.h"
@@ -19,6 +20,11 @@ extern "C" InputRows *kiln_data_rows(const Options &options, const Common &commo
 
 /// The same of pictures.
 extern "C" InputRows *kiln_picture_rows(const Options &options, const Manifest &manifest, const Call &call)
+    __attribute__((weak));
+
+/// The names of the classes that results are scores of, where there are some; else null. Left out of programs whose
+/// model's text has no `labels`, and whose data have no classes with names.
+extern "C" ClassNames *kiln_result_labels(const Options &options, const Common &common, const Manifest &manifest)
     __attribute__((weak));
 
 static std::string defaultFunction(const Manifest &manifest) {
@@ -127,19 +133,12 @@ std::map<std::string, std::vector<std::string>> namedLines(const Options &option
   return all;
 }
 
-std::string element(const TensorView &view, int64_t i) {
-  if (!isFloat(view.dtype))
-    return std::to_string(loadInteger(view.dtype, view.data, i));
-  double value = loadNumber(view.dtype, view.data, i);
-  return view.dtype == KILN_F64 ? shortest(value) : shortest(static_cast<float>(value));
-}
-
 /// The values: a row of the last axis a line; with lines of a file, each number with its own.
 void printValues(const TensorView &view, const std::vector<std::string> *lines) {
   std::printf("%s: %s\n", view.name.c_str(), describeType(view.dtype, view.shape).c_str());
   int64_t count = *countElements(view.shape), width = view.shape.empty() ? 1 : view.shape.back();
   for (int64_t i = 0; i < count; ++i) {
-    std::fputs(element(view, i).c_str(), stdout);
+    std::fputs(elementText(view, i).c_str(), stdout);
     if (lines) {
       int64_t number = loadInteger(view.dtype, view.data, i);
       bool there = number >= 0 && number < static_cast<int64_t>(lines->size());
@@ -152,7 +151,7 @@ void printValues(const TensorView &view, const std::vector<std::string> *lines) 
 /// The values as JSON: a list in a list for each axis.
 std::string jsonValues(const TensorView &view, size_t axis, int64_t &at) {
   if (axis == view.shape.size()) {
-    std::string text = element(view, at++);
+    std::string text = elementText(view, at++);
     return text.find_first_of("ni") == std::string::npos ? text : jsonQuote(text); // nan, inf
   }
   std::string text = "[";
@@ -161,8 +160,22 @@ std::string jsonValues(const TensorView &view, size_t axis, int64_t &at) {
   return text + "]";
 }
 
-void printResults(const std::vector<TensorView> &results, const Options &options, JsonOutput &json) {
+/// How many of the highest scores; 0: all, as they come. The names, where there are some.
+int64_t readTop(const Options &options, const std::vector<TensorView> &results, const ClassNames *labels) {
+  if (!options.has("top"))
+    return 0;
+  bool any = labels && std::any_of(results.begin(), results.end(), [&](const TensorView &v) { return labels->of(v); });
+  if (!any)
+    throw UsageError(
+        "--top is about scores of classes that have names; no result has such ones: the model's text names "
+        "them (`labels = [...]`), or the data that it was trained on");
+  return options.integer("top", 0, 1, INT32_MAX);
+}
+
+void printResults(const std::vector<TensorView> &results, const Options &options, const ClassNames *labels,
+                  JsonOutput &json) {
   auto lines = namedLines(options);
+  int64_t top = readTop(options, results, labels);
   for (const auto &[name, all] : lines) {
     NearestName nearest(name);
     bool found = false;
@@ -178,8 +191,15 @@ void printResults(const std::vector<TensorView> &results, const Options &options
     int64_t at = 0;
     if (json)
       line.addRaw(view.name, jsonValues(view, 0, at));
+    bool names = labels && labels->of(view);
+    if (json && names)
+      line.addRaw(view.name + ".label", labels->json(view));
     auto found = lines.find(view.name);
-    if (!json.ownsStandardOutput())
+    if (json.ownsStandardOutput())
+      continue;
+    if (names)
+      labels->print(view, top);
+    else
       printValues(view, found == lines.end() ? nullptr : &found->second);
   }
   json.line(line.str());
@@ -218,6 +238,8 @@ int runCommand(const Options &options, Common &common) {
   bool texts = TextRows::asked(options), writes = options.has("output");
   if (writes && options.has("lines"))
     throw UsageError("--lines is about what is printed; with --output nothing is");
+  if (writes && options.has("top"))
+    throw UsageError("--top is about what is printed; with --output nothing is");
   if (options.has("tokenizer") && !texts)
     throw UsageError("--tokenizer is about the texts of --text or --texts; there are none");
   std::string path = options.text("output"), result; // [RESULT=]FILE
@@ -267,10 +289,12 @@ int runCommand(const Options &options, Common &common) {
     trace->write();
   }
   JsonOutput json(common.json, common.jsonPath);
+  std::unique_ptr<ClassNames> labels(!writes && kiln_result_labels ? kiln_result_labels(options, common, manifest)
+                                                                   : nullptr);
   if (writes)
     writeResults(path, result, results, name, json);
   else
-    printResults(results, options, json);
+    printResults(results, options, labels.get(), json);
   return 0;
 }
 

@@ -54,8 +54,7 @@ Codings codingsIn(const std::map<std::string, std::string> &metadata) {
   return codings;
 }
 
-/// The names of classes in a text of codings, `key` in messages. Throws Error where it is damaged.
-static std::vector<std::string> namesIn(const std::string &text, const std::string &key) {
+std::vector<std::string> classesIn(const std::string &text, const std::string &key) {
   std::vector<std::string> names;
   Json list = Json::parse(text, key);
   std::set<std::string_view> once;
@@ -81,7 +80,7 @@ std::optional<CodedNumbers> numbersOf(const Codings &codings, const std::string 
   if (auto text = codings.find(vocabularyPrefix + input); text != codings.end())
     return numbersOf(Vocabulary::deserialise(text->second, text->first));
   if (auto text = codings.find(classesPrefix + input); text != codings.end() && !text->second.empty())
-    return CodedNumbers{namesIn(text->second, text->first).size(), "classes"};
+    return CodedNumbers{classesIn(text->second, text->first).size(), "classes"};
   return std::nullopt;
 }
 
@@ -121,7 +120,7 @@ std::optional<Vocabulary> givenVocabulary(const SourceContext &context, const st
 std::vector<std::string> givenNames(const SourceContext &context, const std::string &field) {
   std::string key;
   const std::string *text = find(context, classesPrefix, field, key);
-  return text ? namesIn(*text, key) : std::vector<std::string>();
+  return text ? classesIn(*text, key) : std::vector<std::string>();
 }
 
 std::optional<std::vector<std::string>> givenClasses(const SourceContext &context, const std::string &field,

@@ -26,6 +26,10 @@ struct Normalisation {
 /// Those of a file's metadata.
 Codings codingsIn(const std::map<std::string, std::string> &metadata);
 
+/// The names of classes in a text of codings, in the order of their numbers; `key` is for messages. Throws Error where
+/// it is damaged.
+std::vector<std::string> classesIn(const std::string &text, const std::string &key);
+
 /// How many different words, characters or classes an input's numbers are of.
 struct CodedNumbers {
   size_t count = 0;

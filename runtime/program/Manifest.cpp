@@ -292,6 +292,9 @@ Manifest parseAll(std::string_view text) {
   if (const Json *audio = root.find("audio"))
     manifest.samplingRate = audio->at("sampling_rate").integer(1, INT32_MAX);
   manifest.picture = copyOf(root, "picture");
+  if (const Json *labels = root.find("labels"))
+    for (const Json &label : labels->array())
+      manifest.labels.push_back(label.string());
   parseKernels(root, manifest);
   manifest.constantBytes = root.integerOr("constants", 0);
   for (const Json &entry : root.at("entries").array())

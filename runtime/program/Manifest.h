@@ -158,10 +158,11 @@ struct Manifest {
   std::vector<StateSpec> states;
   std::vector<SourceSpec> data;
   Json train, generate;
-  Json picture;                  ///< what pictures are made (runtime/files/Picture.h); not an object: not said
-  int64_t samplingRate = 0;      ///< of recordings, samples a second; 0: not said
-  std::vector<StageSpec> stages; ///< in the order of the file; none where there is one recipe without a name
-  std::string stage, suffix;     ///< the recipe that `train` and `data` are of, and what its entries' names end with
+  std::vector<std::string> labels; ///< what the classes are called that the model gives scores for; none: not said
+  Json picture;                    ///< what pictures are made (runtime/files/Picture.h); not an object: not said
+  int64_t samplingRate = 0;        ///< of recordings, samples a second; 0: not said
+  std::vector<StageSpec> stages;   ///< in the order of the file; none where there is one recipe without a name
+  std::string stage, suffix;       ///< the recipe that `train` and `data` are of, and what its entries' names end with
   std::vector<KernelSpec> kernels;
   int64_t constantBytes = 0;
   std::vector<EntrySpec> entries;
