@@ -472,6 +472,7 @@ absl::Status Compilation::linkWith(LinkJob job, const std::string &output) {
     chooseParts(Manifest::parse(program_->manifest()), parts);
     parts.tokenizer = options_.tokenizer;
     parts.tokenizers |= !options_.tokenizer.empty();
+    parts.rules |= !options_.tokenizer.empty(); // a model from elsewhere, whose answers may want them by an option
     job.target = linkTargetOf(options_.triple);
     if (!job.target)
       return absl::InvalidArgumentError(

@@ -71,6 +71,8 @@ public:
     exported("kiln_readers", llvm::ConstantArray::get(llvm::ArrayType::get(none->getType(), readers.size()), readers));
     if (parts.chats)
       exported("kiln_chats", external("kiln_chat_command")); // the linker takes it by this alone
+    if (parts.rules)
+      exported("kiln_rules", external("kiln_rule_options")); // and this
     exported("kiln_tokenizers", parts.tokenizers ? external("kiln_tokenizer_reader") : none);
     if (parts.rows)
       exported("kiln_rows", external("kiln_data_rows")); // and this
@@ -186,6 +188,20 @@ static bool readsTokenizers(const Manifest &manifest) {
   });
 }
 
+/// Does the recipe say what an answer may not have, or has to (runtime/generate/Rules.h)?
+static bool hasRules(const Json &generate) {
+  const Json *draw = generate.isObject() ? generate.find("draw") : nullptr;
+  if (!draw)
+    return false;
+  if (const Json *never = draw->find("suppress"); never && never->isArray())
+    for (const Json &word : never->array())
+      if (word.isArray())
+        return true;
+  return llvm::any_of(std::initializer_list<const char *>{"no_repeat_ngram", "no_copy_ngram", "shortest", "min_tokens",
+                                                          "last", "early_stopping"},
+                      [&](const char *key) { return draw->find(key) != nullptr; });
+}
+
 void chooseParts(const Manifest &manifest, ImageParts &parts) {
   for (const SourceSpec &source : sourcesOf(manifest))
     if (source.reader != "safetensors" && !llvm::is_contained(parts.readers, source.reader)) // which all programs read
@@ -199,6 +215,7 @@ void chooseParts(const Manifest &manifest, ImageParts &parts) {
     return one == "csv" || one == "folder" || one == "table" || one == "conll";
   });
   parts.shards = manifest.mostShards() > 0;
+  parts.rules = hasRules(manifest.generate);
   parts.chats = manifest.generate.isObject() && manifest.generate.find("chat");
 }
 

@@ -35,6 +35,7 @@ struct ImageParts {
   bool pictures = false;            ///< and on pictures
   bool labels = false;              ///< and names classes
   bool shards = false;              ///< batches are cut
+  bool rules = false;               ///< has rules of answers
   bool chats = false;               ///< has the turns of a conversation
   std::string triple;
 };

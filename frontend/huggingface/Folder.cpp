@@ -56,18 +56,11 @@ template <typename Read> void inFile(const std::string &path, Read read) {
   }
 }
 
-/// What an answer begins with, and the tokens that it never has: of `bad_words_ids` those that are one token.
+/// What an answer begins with.
 void readFirstTokens(const Json &generation, Settings &settings) {
   for (const char *key : {"decoder_start_token_id", "forced_bos_token_id"})
     if (const Json *token = generation.find(key); token && token->isInt())
       settings.set(key, std::to_string(token->integer(0, INT32_MAX)));
-  std::string never;
-  if (const Json *words = generation.find("bad_words_ids"); words && words->isArray())
-    for (const Json &word : words->array())
-      if (word.isArray() && word.array().size() == 1)
-        never += (never.empty() ? "" : ", ") + std::to_string(word.array()[0].integer(0, INT32_MAX));
-  if (!never.empty())
-    settings.set("suppress_tokens", "[" + never + "]");
 }
 
 /// "p2c|c2p", as the first files of DeBERTa have a list.

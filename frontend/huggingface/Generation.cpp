@@ -3,6 +3,7 @@
 
 #include "runtime/support/Error.h"
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <tuple>
@@ -22,27 +23,126 @@ std::string plainNumber(double value) {
   return text.ends_with(".0") ? text.substr(0, text.size() - 2) : text;
 }
 
-/// Settings that no block has, as `key=value`; what holds at an answer's last place alone is among them.
+/// A whole number above 0; nothing where the key is not there, null or 0. Throws Error for what is none.
+std::optional<int64_t> wholeOf(const Json &settings, const char *key, const std::string &what) {
+  std::optional<double> value = unusual(settings, key, 0);
+  if (value && (*value != std::floor(*value) || *value < 0 || *value > INT32_MAX))
+    fail("%s: '%s' is %s; a whole number is expected", what.c_str(), key, plainNumber(*value).c_str());
+  return value ? std::optional(static_cast<int64_t>(*value)) : std::nullopt;
+}
+
+using Tokens = std::vector<int64_t>;
+
+/// A list of tokens; one alone is one. Throws Error for what is none.
+Tokens tokensIn(const Json &value, const char *key, const std::string &what) {
+  Tokens out;
+  auto add = [&](const Json &token) {
+    if (!token.isInt() || token.number() < 0 || token.number() > INT32_MAX)
+      fail("%s: '%s' has an entry that is no token; whole numbers from 0 up are expected", what.c_str(), key);
+    out.push_back(token.integer(0, INT32_MAX));
+  };
+  if (!value.isArray())
+    add(value);
+  for (size_t i = 0; value.isArray() && i < value.array().size(); ++i)
+    add(value.array()[i]);
+  return out;
+}
+
+Tokens tokensOf(const Json &settings, const char *key, const std::string &what) {
+  const Json *value = settings.find(key);
+  return value && !value->isNull() ? tokensIn(*value, key, what) : Tokens();
+}
+
+/// [3, 4] as the text has it.
+std::string listOf(const Tokens &tokens) {
+  std::string out;
+  for (int64_t token : tokens)
+    out += (out.empty() ? "" : ", ") + std::to_string(token);
+  return "[" + out + "]";
+}
+
+/// Settings that no block has, as `key=value`.
 std::string untaken(const Json &settings) {
   std::string out;
   auto add = [&](const std::string &text) { out += (out.empty() ? "" : ", ") + text; };
-  for (auto [key, usual] : {std::pair("no_repeat_ngram_size", 0.0),
-                            {"encoder_no_repeat_ngram_size", 0.0},
-                            {"encoder_repetition_penalty", 1.0},
-                            {"min_length", 0.0},
-                            {"min_new_tokens", 0.0},
-                            {"forced_eos_token_id", -1.0},
-                            {"num_beam_groups", 1.0},
-                            {"diversity_penalty", 0.0}})
+  for (auto [key, usual] :
+       {std::pair("encoder_repetition_penalty", 1.0), {"num_beam_groups", 1.0}, {"diversity_penalty", 0.0}})
     if (std::optional<double> value = unusual(settings, key, usual))
       add(std::string(key) + "=" + plainNumber(*value));
-  if (const Json *words = settings.find("bad_words_ids"); words && words->isArray())
-    for (const Json &word : words->array())
-      if (word.isArray() && word.array().size() > 1) {
-        add("bad_words_ids of several tokens");
-        break;
-      }
+  for (const char *key : {"sequence_bias", "exponential_decay_length_penalty", "force_words_ids", "constraints"})
+    if (const Json *value = settings.find(key); value && !value->isNull())
+      add(key);
   return out;
+}
+
+/// The tokens, and the sequences of them, that an answer never has: `suppress_tokens` and `bad_words_ids`, of which an
+/// end alone is none.
+std::string neverDrawn(const Json &settings, const std::string &what) {
+  Tokens ends = tokensOf(settings, "eos_token_id", what);
+  std::string out;
+  auto add = [&](const std::string &entry) { out += (out.empty() ? "" : ", ") + entry; };
+  for (int64_t token : tokensOf(settings, "suppress_tokens", what))
+    add(std::to_string(token));
+  const Json *words = settings.find("bad_words_ids");
+  if (words && !words->isNull() && !words->isArray())
+    fail("%s: 'bad_words_ids' is no list; a list of lists of tokens is expected", what.c_str());
+  for (size_t i = 0; words && words->isArray() && i < words->array().size(); ++i) {
+    const Json &word = words->array()[i];
+    Tokens sequence = word.isArray() ? tokensIn(word, "bad_words_ids", what) : Tokens();
+    if (sequence.empty())
+      fail("%s: 'bad_words_ids' has an entry that is no list of tokens", what.c_str());
+    if (sequence.size() > 1)
+      add(listOf(sequence));
+    else if (std::find(ends.begin(), ends.end(), sequence[0]) == ends.end())
+      add(std::to_string(sequence[0]));
+  }
+  return out;
+}
+
+/// The rules of a block's `draw`, each with a comma behind it. `answers`: what is drawn does not go on with the prompt.
+std::string rulesOf(const Json &settings, const std::string &what, bool answers) {
+  std::string out;
+  auto add = [&](const char *name, const std::string &value) {
+    if (!value.empty())
+      out += std::string(name) + "=" + value + ", ";
+  };
+  auto addNumber = [&](const char *name, std::optional<int64_t> value) {
+    add(name, value ? std::to_string(*value) : "");
+  };
+  addNumber("no_repeat_ngram", wholeOf(settings, "no_repeat_ngram_size", what));
+  addNumber("no_copy_ngram", wholeOf(settings, "encoder_no_repeat_ngram_size", what));
+  std::optional<int64_t> shortest = wholeOf(settings, "min_length", what),
+                         least = wholeOf(settings, "min_new_tokens", what);
+  // (transformers counts what an answer begins with but for its first token, and takes the latter where both are there)
+  if (answers && least)
+    shortest = *least + 1;
+  addNumber("shortest", answers || !least ? shortest : std::nullopt);
+  addNumber("min_tokens", answers ? std::nullopt : least);
+  Tokens last = tokensOf(settings, "forced_eos_token_id", what);
+  add("last", last.size() == 1 ? std::to_string(last[0]) : last.empty() ? "" : listOf(last));
+  std::string never = neverDrawn(settings, what);
+  add("suppress", never.empty() ? "" : "[" + never + "]");
+  Tokens first = tokensOf(settings, "begin_suppress_tokens", what);
+  add("suppress_first", first.empty() ? "" : listOf(first));
+  std::optional<int64_t> longest = wholeOf(settings, "max_length", what),
+                         most = wholeOf(settings, "max_new_tokens", what);
+  if (most)
+    longest = *most + 1;
+  if (answers && longest && *longest > 1)
+    add("longest", "min(context + 1, " + std::to_string(*longest) + ")");
+  return out;
+}
+
+/// How a search ends, as transformers has it.
+std::string stoppingOf(const Json &settings, const std::string &what) {
+  const Json *value = settings.find("early_stopping");
+  if (!value || value->isNull())
+    return "False";
+  if (value->kind() == Json::Kind::Bool)
+    return value->boolean() ? "True" : "False";
+  if (!value->isString() || value->string() != "never")
+    fail("%s: 'early_stopping' is neither true nor false nor \"never\"", what.c_str());
+  return "\"never\"";
 }
 
 /// The options that draw as a model's authors do.
@@ -73,20 +173,29 @@ void takeGeneration(const Json &generation, const std::string &what, Imported &i
                         penalty = unusual(generation, "repetition_penalty", 1);
   if (beams && *beams != std::floor(*beams))
     fail("%s: 'num_beams' is %s; a whole number is expected", what.c_str(), kilnNumber(*beams).c_str());
+  const Json *first = generation.find("forced_bos_token_id");
+  size_t line = text.find('\n', draw), from = text.find("from=decoder_start_token_id, ", draw);
+  if (first && first->isInt() && from < line) // (BART's text has it already)
+    text.replace(from, 28, "from=[decoder_start_token_id, " + std::to_string(first->integer(0, INT32_MAX)) + "], ");
+  bool answers = text.find("from=", draw) < line;
+  std::string settings = penalty && *penalty > 0 && !isDrawn ? "repetition_penalty=" + kilnNumber(*penalty) + ", " : "";
+  settings += rulesOf(generation, what, answers);
   size_t model = text.find(header);
-  if (isDrawn) {
+  bool searches = !isDrawn && beams && *beams > 1 && *beams <= kMostBeams && model != std::string::npos;
+  if (isDrawn)
     imported.notes.push_back(what + ": its answers are drawn; here they are greedy, unless they are asked for by" +
                              drawOptions(generation));
-  } else if (beams && *beams > 1 && *beams <= kMostBeams && model != std::string::npos) {
-    std::optional<double> length = unusual(generation, "length_penalty", 1);
-    text.replace(draw - 7, 7,
-                 "beam(width=" + plainNumber(*beams) + ", length_penalty=" + kilnNumber(length.value_or(1)) + ", ");
+  if (searches)
+    settings = "width=" + plainNumber(*beams) +
+               ", length_penalty=" + kilnNumber(unusual(generation, "length_penalty", 1).value_or(1)) +
+               ", early_stopping=" + stoppingOf(generation, what) + ", " + settings;
+  text.insert(draw, settings);
+  if (searches) {
+    text.replace(draw - 7, 7, "beam(");
     text.replace(model + header.size() - 1, 1, plainNumber(*beams));
-  } else if (penalty && *penalty > 0) {
-    text.insert(draw, "repetition_penalty=" + kilnNumber(*penalty) + ", ");
   }
   std::string others = untaken(generation);
-  if (penalty && (isDrawn || beams))
+  if (penalty && isDrawn)
     others += (others.empty() ? "" : ", ") + ("repetition_penalty=" + kilnNumber(*penalty));
   if (!others.empty())
     imported.notes.push_back(what + ": of what it says of answers, " + others + " is not taken");

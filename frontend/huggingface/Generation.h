@@ -7,7 +7,8 @@
 
 namespace kiln::huggingface {
 
-/// Beams and a penalty of repetition go into the text; what a block has no word for is a note. `what`: the file.
+/// Beams, rules of answers and a penalty of repetition go into the text; what a block has no word for is a note.
+/// `what`: the file.
 void takeGeneration(const Json &generation, const std::string &what, Imported &imported);
 
 } // namespace kiln::huggingface

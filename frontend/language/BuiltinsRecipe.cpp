@@ -94,15 +94,18 @@ llvm::ArrayRef<Builtin> recipeBuiltins() {
       {"safetensors", "path, **fields", makeRecord, Space::Reader},
       {"greedy",
        "from=None, until=None, tokens=None, repetition_penalty=1.0, suppress=None, suppress_first=None, longest=None, "
+       "no_repeat_ngram=None, no_copy_ngram=None, shortest=None, min_tokens=None, last=None, "
        "times=None, time_step=0.02, first_time=None, previous=None",
        makeRecord, Space::Draw},
       {"sample",
        "temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, from=None, until=None, tokens=None, repetition_penalty=1.0, "
-       "suppress=None, suppress_first=None, longest=None, times=None, time_step=0.02, first_time=None, previous=None",
+       "suppress=None, suppress_first=None, longest=None, no_repeat_ngram=None, no_copy_ngram=None, shortest=None, "
+       "min_tokens=None, last=None, times=None, time_step=0.02, first_time=None, previous=None",
        makeRecord, Space::Draw},
       {"beam",
-       "width, length_penalty=0.0, from=None, until=None, tokens=None, suppress=None, suppress_first=None, "
-       "longest=None",
+       "width, length_penalty=0.0, early_stopping=None, from=None, until=None, tokens=None, repetition_penalty=1.0, "
+       "suppress=None, suppress_first=None, longest=None, no_repeat_ngram=None, no_copy_ngram=None, shortest=None, "
+       "min_tokens=None, last=None",
        makeRecord, Space::Draw},
   };
   return builtins;

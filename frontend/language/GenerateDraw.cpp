@@ -11,6 +11,8 @@ static bool isToken(const Value &value) {
   return token && *token >= 0 && *token <= INT32_MAX;
 }
 
+static bool areTokens(const std::vector<Value> &values) { return std::all_of(values.begin(), values.end(), isToken); }
+
 void checkDraw(Elaborator &e, const Record &record, size_t i) {
   const auto &[name, value] = record.fields[i];
   auto expect = [&](bool ok, const char *what) {
@@ -34,20 +36,32 @@ void checkDraw(Elaborator &e, const Record &record, size_t i) {
                                           return isToken(end) || (end.kind == Value::Kind::String && !end.text.empty());
                                         }),
            "a token, a text, or a list of those that end a sequence,");
-  } else if ((name == "from" && value.isList()) || name.starts_with("suppress")) {
-    std::vector<Value> tokens = value.isList() ? *value.items : std::vector<Value>();
-    expect((value.isList() || value.isNone()) && (name != "from" || !tokens.empty()) &&
-               std::all_of(tokens.begin(), tokens.end(), isToken),
+  } else if (((name == "from" || name == "last") && value.isList()) || name == "suppress_first") {
+    expect((value.isList() && (name == "suppress_first" || !value.items->empty()) && areTokens(*value.items)) ||
+               value.isNone(),
            "a list of tokens");
+  } else if (name == "suppress") {
+    expect(value.isNone() || (value.isList() && std::all_of(value.items->begin(), value.items->end(),
+                                                            [](const Value &word) {
+                                                              return isToken(word) ||
+                                                                     (word.isList() && !word.items->empty() &&
+                                                                      areTokens(*word.items));
+                                                            })),
+           "a list of tokens, or of lists of those that are not drawn one behind the other,");
+  } else if (name == "early_stopping") {
+    bool isNever = value.kind == Value::Kind::String && value.text == "never";
+    expect(isNever || value.kind == Value::Kind::Boolean || value.isNone(), "True, False, \"never\" or None");
   } else if (name == "length_penalty")
     expect(number.has_value(), "a number");
   else if (name == "width")
     expect(whole && *whole >= 1 && *whole <= 1024, "a whole number from 1 to 1024");
   else if (name == "time_step")
     expect(number && *number > 0 && *number <= 3600, "a number of seconds above 0");
-  else if ((name == "longest" || name == "times" || name == "previous") && !value.isNone())
+  else if ((name == "longest" || name == "shortest" || name == "min_tokens" || name == "no_repeat_ngram" ||
+            name == "no_copy_ngram" || name == "times" || name == "previous") &&
+           !value.isNone())
     expect(whole && *whole >= 1 && *whole <= INT32_MAX, "a whole number from 1 to 2147483647");
-  else if (!value.isNone() || name == "top_k") // from, tokens
+  else if (!value.isNone() || name == "top_k") // from, last, tokens
     expect(whole && *whole >= 0 && *whole <= INT32_MAX, "a whole number from 0 to 2147483647");
 }
 

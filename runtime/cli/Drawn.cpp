@@ -8,6 +8,9 @@
 
 namespace kiln {
 
+/// Null in programs without rules (runtime/cli/RuleOptions.cpp).
+extern "C" void kiln_rule_options(const Options &options, const Json &recipe, DrawSpec &spec) __attribute__((weak));
+
 DrawSpec drawSpec(const Options &options, const Json &recipe) {
   DrawSpec spec = DrawSpec::parse(recipe.find("draw"));
   bool sampling = options.has("temperature") || options.has("top-k") || options.has("top-p") || options.has("min-p");
@@ -24,6 +27,10 @@ DrawSpec drawSpec(const Options &options, const Json &recipe) {
   spec.topP = options.number("top-p", spec.topP);
   spec.minP = options.number("min-p", spec.minP);
   spec.repetitionPenalty = options.number("repetition-penalty", spec.repetitionPenalty);
+  if (kiln_rule_options)
+    kiln_rule_options(options, recipe, spec);
+  else if (options.has("no-repeat-ngram") || options.has("min-tokens"))
+    fail("this program was built without rules of answers; its recipe has to say one: draw = greedy(min_tokens=1)");
   if (options.has("stop"))
     spec.stops = options.list("stop");
   spec.beams = options.integer("beam", spec.beams, 1, 1024);

@@ -52,6 +52,8 @@ const OptionSpec drawOptions[] = {
     {"top-p", "X", "draw among the likeliest that hold the share X"},
     {"min-p", "X", "draw among those of at least X of the likeliest's share"},
     {"repetition-penalty", "X", "above 1: what is there already is less likely"},
+    {"no-repeat-ngram", "N", "no N tokens stand twice in this order (0: any may)"},
+    {"min-tokens", "N", "do not end before so many are drawn"},
     {"stop", "TEXT", "end where this text begins", true},
 };
 const OptionSpec timesOption = {"timestamps", nullptr, "of a recording: when what is said begins and ends"};

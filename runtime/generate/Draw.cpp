@@ -10,6 +10,9 @@
 
 namespace kiln {
 
+/// The linker leaves it out of programs without rules, where this is null (frontend/driver/ImageObject.cpp).
+extern "C" const AnswerRules *kiln_answer_rules(const Json &draw) __attribute__((weak));
+
 DrawSpec DrawSpec::parse(const Json *json) {
   DrawSpec spec;
   if (!json)
@@ -29,8 +32,10 @@ DrawSpec DrawSpec::parse(const Json *json) {
   for (auto [key, list] :
        {std::pair("from", &spec.from), {"suppress", &spec.suppress}, {"suppress_first", &spec.suppressFirst}})
     if (const Json *value = json->find(key); value && value->isArray())
-      for (const Json &token : value->array())
-        list->push_back(static_cast<int32_t>(token.integer(0, INT32_MAX)));
+      for (const Json &token : value->array()) {
+        if (!token.isArray()) // a sequence of them is a rule
+          list->push_back(static_cast<int32_t>(token.integer(0, INT32_MAX)));
+      }
     else if (value)
       list->push_back(static_cast<int32_t>(value->integer(0, INT32_MAX)));
   spec.minP = json->numberOr("min_p", 0.0);
@@ -54,6 +59,8 @@ DrawSpec DrawSpec::parse(const Json *json) {
   spec.previous = static_cast<int32_t>(json->integerOr("previous", 0));
   if (spec.times < 0 || !(spec.timeStep > 0))
     fail("generate: times are tokens from 1 on, some seconds apart");
+  if (kiln_answer_rules)
+    spec.rules = kiln_answer_rules(*json);
   return spec;
 }
 

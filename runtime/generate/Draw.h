@@ -10,6 +10,8 @@
 
 namespace kiln {
 
+class AnswerRules;
+
 struct DrawSpec {
   enum class Kind : uint8_t { Greedy, Sample, Beam };
   Kind kind = Kind::Sample;
@@ -32,6 +34,7 @@ struct DrawSpec {
   int64_t firstTime = -1; // how many steps from the begin the first may be; -1: any
   bool timed = false;     // whether times are drawn
   int32_t previous = 0;   // the token behind which stands what was said before; 0: none does
+  const AnswerRules *rules = nullptr; // runtime/generate/Rules.h; null: none
   std::vector<int32_t> before; // tokens that are fed in front of `from`, or of what the prefill gives in its place
 
   /// From a `generate` recipe's "draw". Throws Error.
@@ -81,6 +84,10 @@ public:
   const std::vector<int32_t> &tokens() const { return next_; }
   size_t width() const { return static_cast<size_t>(spec_.beams); }
   bool done() const;
+  /// What a row has drawn; none where no live beam is.
+  std::span<const int32_t> drawn(size_t row) const {
+    return row < live_.size() ? std::span<const int32_t>(live_[row].tokens) : std::span<const int32_t>();
+  }
   /// The best sequence so far, without the end token.
   std::vector<int32_t> best() const;
 

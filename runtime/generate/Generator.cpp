@@ -2,8 +2,8 @@
 
 #include "runtime/generate/Generator.h"
 
+#include "runtime/generate/Rules.h"
 #include "runtime/generate/Times.h"
-#include "runtime/random/Philox.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -11,16 +11,6 @@
 #include <cstring>
 
 namespace kiln {
-
-/// One of the sequences that are drawn together.
-struct Generator::Row {
-  std::vector<int32_t> history; ///< the prompt, and what was drawn
-  RandomStream random;
-  std::vector<int32_t> tokens = {};
-  size_t from = 0;  ///< where in its history the session begins
-  int32_t last = 0; ///< what is fed next
-  bool ended = false;
-};
 
 Generator::Generator(Program &program, const DrawSpec &draw, uint32_t seed, size_t known)
     : program_(program), draw_(draw), seed_(seed), known_(known), sampler_(draw) {
@@ -93,7 +83,8 @@ int64_t Generator::firstCount() const {
 }
 
 /// Feeds what an answer begins with, token by token, in each row: what the recipe says, or what the prefill has found.
-int64_t Generator::feedFirst(size_t rows) {
+/// `told`: the rows, in whose histories it is.
+int64_t Generator::feedFirst(size_t rows, Row *told) {
   std::vector<int32_t> all; // row by row
   int64_t count = firstCount();
   for (size_t row = 0; row < rows; ++row)
@@ -115,6 +106,8 @@ int64_t Generator::feedFirst(size_t rows) {
     for (size_t row = 0; row < rows; ++row)
       tokens[row] = position < before ? draw_.before[static_cast<size_t>(position)]
                                       : all[row * static_cast<size_t>(count) + static_cast<size_t>(position - before)];
+    for (size_t row = 0; told && row < rows; ++row)
+      told[row].history.push_back(tokens[row]);
     step(tokens, position);
     if (int32_t nobody = draw_.times - 2; scored_ && position == before && nobody >= 0)
       noSpeech_ = static_cast<size_t>(nobody) < vocabulary_ ? std::exp(scoreOf(0, nobody)) : 0;
@@ -248,10 +241,13 @@ void Generator::silence(size_t row, bool isFirst) {
     suppress(logitsOf(row), draw_.suppressFirst);
 }
 
-/// The next token of a row; `number`: how many were drawn before it.
-int32_t Generator::choose(size_t row, const std::vector<int32_t> &history, const RandomStream &random, size_t number) {
+/// The next token of a row; `number`: how many were drawn before it, `last`: none is drawn behind it.
+int32_t Generator::choose(size_t row, const std::vector<int32_t> &history, std::span<const int32_t> prompt,
+                          const RandomStream &random, size_t number, bool last) {
   silence(row, number == 0);
   penalise(logitsOf(row), history, draw_.repetitionPenalty);
+  if (draw_.rules)
+    draw_.rules->apply(logitsOf(row), {history, prompt, number, last}, draw_);
   if (draw_.timed)
     permitTimes(logitsOf(row), std::span(history).last(number), draw_);
   return draw_.kind == DrawSpec::Kind::Greedy ? argmax(logitsOf(row))
@@ -268,7 +264,8 @@ void Generator::draw(std::vector<Row> &rows, int64_t position, int64_t limit,
       continue;
     }
     if (!row.ended) {
-      int32_t token = choose(i, row.history, row.random, row.tokens.size());
+      int32_t token = choose(i, row.history, row.prompt, row.random, row.tokens.size(),
+                             static_cast<int64_t>(row.tokens.size()) + 1 == limit);
       row.ended = draw_.ends(token);
       if (row.ended && i == 0)
         end_ = End{token, scored_ ? scoreOf(0, token) : 0};
@@ -295,12 +292,15 @@ std::vector<std::vector<int32_t>> Generator::generateSeveral(const std::vector<s
   std::vector<Row> rows;
   end_.reset();
   for (size_t i = 0; i < prompts.size(); ++i)
-    rows.push_back({prompts[i], RandomStream(seed_, namedStream("generate", 8), sequences[i])});
+    rows.push_back({prompts[i], prompts[i], RandomStream(seed_, namedStream("generate", 8), sequences[i])});
   auto capacity = static_cast<size_t>(capacity_);
   int64_t position = read(rows, capacity ? capacity : SIZE_MAX);
   std::vector<int32_t> tokens(rows.size());
-  if (answers_)
-    position = feedFirst(rows.size());
+  if (answers_) {
+    for (Row &row : rows)
+      row.history.clear();
+    position = feedFirst(rows.size(), rows.data());
+  }
   if (answers_ && draw_.longest > 0)
     limit = std::min(limit, std::max<int64_t>(1, draw_.longest - position));
   while (true) {
@@ -354,7 +354,8 @@ std::vector<int32_t> Generator::answer(const std::vector<int32_t> &turn, int64_t
   std::vector<int32_t> tokens;
   full = false;
   while (true) {
-    int32_t token = choose(0, history_, random, tokens.size());
+    int32_t token =
+        choose(0, history_, history_, random, tokens.size(), static_cast<int64_t>(tokens.size()) + 1 >= limit);
     if (draw_.ends(token))
       break;
     tokens.push_back(token);
@@ -370,6 +371,8 @@ std::vector<int32_t> Generator::answer(const std::vector<int32_t> &turn, int64_t
 }
 
 std::vector<int32_t> Generator::search(const std::vector<int32_t> &prompt, int64_t limit) {
+  if (draw_.rules)
+    return draw_.rules->search(*this, prompt, limit);
   Beams beams(draw_);
   auto width = static_cast<size_t>(draw_.beams);
   prefill(std::vector<std::span<const int32_t>>(width, prompt));

@@ -3,13 +3,12 @@
 
 #include "runtime/generate/Draw.h"
 #include "runtime/program/Program.h"
+#include "runtime/random/Philox.h"
 
 #include <functional>
 #include <optional>
 
 namespace kiln {
-
-class RandomStream;
 
 class Generator {
 public:
@@ -75,19 +74,30 @@ public:
   size_t vocabulary() const { return vocabulary_; }
 
 private:
-  struct Row;
+  friend class RuledSearch; // runtime/generate/Rules.cpp
+  /// One of the sequences that are drawn together.
+  struct Row {
+    std::vector<int32_t> history; ///< the prompt, or what an answer begins with, and what was drawn
+    std::span<const int32_t> prompt;
+    RandomStream random;
+    std::vector<int32_t> tokens = {};
+    size_t from = 0;  ///< where in its history the session begins
+    int32_t last = 0; ///< what is fed next
+    bool ended = false;
+  };
   /// Reads a prompt for each row, all of one length, into fresh session states.
   void prefill(std::span<const std::span<const int32_t>> prompts);
   void repeatInputs();
   int64_t firstCount() const;
-  int64_t feedFirst(size_t rows);
+  int64_t feedFirst(size_t rows, Row *told = nullptr);
   void feed(Call &call, std::span<const int32_t> tokens, const std::vector<int64_t> &shape, int64_t position);
   void step(std::span<const int32_t> tokens, int64_t position);
   void takeLogits(Call &call);
   std::span<float> logitsOf(size_t row) { return {logits_.data() + row * vocabulary_, vocabulary_}; }
   double scoreOf(size_t row, int32_t token);
   void silence(size_t row, bool isFirst);
-  int32_t choose(size_t row, const std::vector<int32_t> &history, const RandomStream &random, size_t number);
+  int32_t choose(size_t row, const std::vector<int32_t> &history, std::span<const int32_t> prompt,
+                 const RandomStream &random, size_t number, bool last);
   void readTurn(const std::vector<int32_t> &turn);
   int64_t read(std::vector<Row> &rows, size_t most);
   void draw(std::vector<Row> &rows, int64_t position, int64_t limit,

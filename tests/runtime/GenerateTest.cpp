@@ -1,5 +1,6 @@
 #include "runtime/generate/Bleu.h"
 #include "runtime/generate/Draw.h"
+#include "runtime/generate/Rules.h"
 #include "tests/runtime/Temporary.h"
 
 #include <gmock/gmock.h>
@@ -134,6 +135,51 @@ TEST(Draw, TokensThatAreNeverDrawn) {
   EXPECT_THAT(logits, ElementsAre(2, -INFINITY, 4));
   json = std::make_unique<Json>(Json::parse(R"({"from": 3})", "test"));
   EXPECT_THAT(DrawSpec::parse(json.get()).from, ElementsAre(3));
+}
+
+/// What rules leave of five equal logits.
+std::vector<int32_t> leftBy(const char *draw, std::vector<int32_t> history, std::vector<int32_t> prompt = {},
+                            size_t drawn = 0, bool last = false) {
+  Json json = Json::parse(draw, "test");
+  DrawSpec spec = DrawSpec::parse(&json);
+  const AnswerRules *rules = kiln_answer_rules(json);
+  std::vector<float> logits(5, 1);
+  rules->apply(logits, {history, prompt, drawn, last}, spec);
+  std::vector<int32_t> left;
+  for (int32_t token = 0; token < 5; ++token)
+    if (!std::isinf(logits[static_cast<size_t>(token)]))
+      left.push_back(token);
+  return left;
+}
+
+TEST(Rules, TakeAwayWhatAnAnswerMayNotHave) {
+  EXPECT_THAT(leftBy(R"({"no_repeat_ngram": 2})", {1, 2, 3, 1, 4, 1}), ElementsAre(0, 1, 3));
+  EXPECT_THAT(leftBy(R"({"no_repeat_ngram": 3})", {1, 2, 3, 1, 2}), ElementsAre(0, 1, 2, 4));
+  EXPECT_THAT(leftBy(R"({"no_repeat_ngram": 3})", {1}), ElementsAre(0, 1, 2, 3, 4));
+  EXPECT_THAT(leftBy(R"({"no_repeat_ngram": 1})", {1, 3}), ElementsAre(0, 2, 4));
+  EXPECT_THAT(leftBy(R"({"no_copy_ngram": 2})", {0, 2}, {2, 3, 4, 2, 0}), ElementsAre(1, 2, 4));
+  EXPECT_THAT(leftBy(R"({"suppress": [4, [1, 2], [0, 1, 3]]})", {0, 1}),
+              ElementsAre(0, 1, 4)); // (4 by itself is no rule)
+  EXPECT_THAT(leftBy(R"({"suppress": [[1, 2]]})", {}), ElementsAre(0, 1, 2, 3, 4));
+}
+
+TEST(Rules, SayHowLongAnAnswerIs) {
+  const char *draw = R"({"until": [0, 3], "shortest": 3, "min_tokens": 2})";
+  EXPECT_THAT(leftBy(draw, {1, 1}, {}, 2), ElementsAre(1, 2, 4));
+  EXPECT_THAT(leftBy(draw, {1, 1, 1}, {}, 1), ElementsAre(1, 2, 4));
+  EXPECT_THAT(leftBy(draw, {1, 1, 1}, {}, 2), ElementsAre(0, 1, 2, 3, 4));
+  EXPECT_THAT(leftBy(R"({"last": 3})", {1}, {}, 0, true), ElementsAre(3));
+  EXPECT_THAT(leftBy(R"({"last": [3, 9]})", {1}, {}, 0, true), ElementsAre(3));
+  EXPECT_THAT(leftBy(R"({"last": 3})", {1}), ElementsAre(0, 1, 2, 3, 4));
+}
+
+TEST(Rules, AreThereWhereTheyAreSaid) {
+  Json none = Json::parse(R"({"suppress": [3], "until": 2, "width": 4})", "test");
+  EXPECT_EQ(kiln_answer_rules(none), nullptr);
+  EXPECT_NE(changedRules(none, 3, -1), nullptr);
+  Json two = Json::parse(R"({"no_repeat_ngram": 2})", "test");
+  EXPECT_EQ(changedRules(two, 0, -1), nullptr);
+  EXPECT_NE(changedRules(two, -1, 1), nullptr);
 }
 
 /// Logits of a chain: token after token with given probabilities.
