@@ -121,9 +121,22 @@ bool isRegression(const Imported &imported, const Task *task) {
   return at != std::string::npos && imported.text.compare(value, 4, "= 1\n") == 0;
 }
 
+/// A folder of pictures, one in it for each class, read as the text's `picture` says; empty where it says nothing, or
+/// the model takes something else.
+std::string picturesText(const std::string &text, const Task *task, const std::vector<Argument> &arguments,
+                         const std::string &batch) {
+  std::string settings = between(text, "\npicture = dict(", ")\n");
+  bool classifies = task && std::string_view(task->ending).starts_with("ForImageClassification");
+  if (settings.empty() || !classifies || arguments.size() != 1 || arguments[0].name != "image")
+    return "";
+  return "images(\"pictures\", batch=" + batch + ", validation=0.1, " + settings + ")";
+}
+
 /// The data of a recipe, one expression.
-std::string dataText(const Task *task, const std::vector<Argument> &arguments, const std::string &tokenizer,
-                     const std::string &batch) {
+std::string dataText(const std::string &text, const Task *task, const std::vector<Argument> &arguments,
+                     const std::string &tokenizer, const std::string &batch) {
+  if (std::string pictures = picturesText(text, task, arguments, batch); !pictures.empty())
+    return pictures;
   bool reads = std::any_of(arguments.begin(), arguments.end(), [](const Argument &a) { return a.name == "ids"; });
   std::string length = "min(" + longestOf(arguments, reads ? "T" : "S") + ", 128)";
   bool isText = task && *task->reader && !tokenizer.empty() && reads;
@@ -180,7 +193,7 @@ Recipe recipeOf(const Imported &imported, const std::string &weights, const std:
     call += (call.empty() ? "data." : ", data.") + argument.name;
   call = "forward(" + call + ")";
   out.text = "\ntrain " + imported.model + (single ? "(batch=4)" : "") +
-             ":\n    data      = " + dataText(task, arguments, tokenizer, batch) + "\n";
+             ":\n    data      = " + dataText(imported.text, task, arguments, tokenizer, batch) + "\n";
   if (!task) {
     out.lossIsOpen = true;
     out.text += "    loss      = name_a_loss(" + call + ")\n";

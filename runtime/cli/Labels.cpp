@@ -31,9 +31,7 @@ std::vector<int64_t> inOrder(const TensorView &view, int64_t row) {
   return order;
 }
 
-int64_t rowsOf(const TensorView &view) {
-  return *countElements(std::span(view.shape).first(view.shape.size() - 1));
-}
+int64_t rowsOf(const TensorView &view) { return *countElements(std::span(view.shape).first(view.shape.size() - 1)); }
 
 std::string jsonRows(const TensorView &view, const std::vector<std::string> &names, size_t axis, int64_t &row) {
   if (axis + 1 == view.shape.size())

@@ -8,7 +8,8 @@
 
 namespace kiln {
 
-/// What the entries of a result's last axis are called. (An interface, so that programs without names have no more of it.)
+/// What the entries of a result's last axis are called. (An interface, so that programs without names have no more of
+/// it.)
 class ClassNames {
 public:
   virtual ~ClassNames() = default;
