@@ -67,7 +67,8 @@ bool buildContract(KernelBuilder &builder) {
   int64_t scratch = builder.scratchBytes, worker = builder.workerScratchBytes, mostScratch = 0, mostWorker = 0;
   for (const Contraction &part : parts) {
     builder.scratchBytes = scratch, builder.workerScratchBytes = worker;
-    if (!buildDepthwise(builder, part, sink) && !buildWinograd(builder, part, sink))
+    if (!buildDepthwise(builder, part, sink) && !buildWinograd(builder, part, sink) &&
+        !buildPixelRows(builder, part, sink))
       ContractLowering(builder, part, sink).build();
     mostScratch = std::max(mostScratch, builder.scratchBytes);
     mostWorker = std::max(mostWorker, builder.workerScratchBytes);

@@ -322,8 +322,7 @@ ContractLowering::Block ContractLowering::allRows(Emitter &e, const Sizes &s) co
   return all;
 }
 
-/// What all tasks of a phase share, in the worker's scratch: with the first range of them that the worker takes.
-void ContractLowering::oncePerWorker(Emitter &e, llvm::function_ref<void()> make) const {
+void oncePerWorker(Emitter &e, llvm::function_ref<void()> make) {
   Code &code = e.code;
   Value note = e.workerScratch(0), made = code.integer(1);
   Value isNew = code.compare(arith::CmpIPredicate::ne, code.loadHere(code.i64, note, 8), made);

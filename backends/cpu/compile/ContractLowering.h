@@ -27,6 +27,12 @@ bool buildDepthwise(KernelBuilder &builder, const Contraction &contraction, cons
 /// (--math fast) and it pays; false, with nothing done, else.
 bool buildWinograd(KernelBuilder &builder, const Contraction &contraction, const ContractSink &sink);
 
+/// A convolution with pixels as rows (PixelRows.h), where that takes less time; false, with nothing done, else.
+bool buildPixelRows(KernelBuilder &builder, const Contraction &contraction, const ContractSink &sink);
+
+/// What all tasks of a phase share, in the worker's scratch: with the first range of them that the worker takes.
+void oncePerWorker(Emitter &e, llvm::function_ref<void()> make);
+
 // ContractPrepack.cpp.
 /// Of a phase's function: whether the run side has the operand packed already.
 Value isPrepacked(Emitter &e);
@@ -177,7 +183,6 @@ private:
   int64_t depthOfShare() const;
   void shareTask(Emitter &e, Value task) const;
   Block allRows(Emitter &e, const Sizes &s) const;
-  void oncePerWorker(Emitter &e, llvm::function_ref<void()> make) const;
   void packAllRows(Emitter &e) const;
   bool sumsInResult() const;
   bool shortSums(const ContractExtents &bounds) const;

@@ -81,8 +81,7 @@ struct Cost {
 };
 } // namespace
 
-/// The wall time of `tasks` pieces of nearly one size on several numbers of threads, as a mean of cycles a thread.
-static double spread(double total, double largest, int64_t tasks) {
+double spreadOverThreads(double total, double largest, int64_t tasks) {
   double sum = 0, mean = total / static_cast<double>(tasks);
   for (int64_t threads : {2, 4, 8}) {
     double ideal = total / threads;
@@ -173,13 +172,14 @@ static double chooseCut(Blocking &t, const ContractExtents &e, const ContractTra
         total += mBlocks * nBlocks * cost.rightCost(std::min(nc, e.n), e.k) * e.batch;
       total += (mBlocks - 1) * static_cast<double>(e.n) * e.k * 0.075 * traits.bytes * e.batch; // slivers, again
       total += 400.0 * tasks;
-      double time = before + spread(total, largest, tasks);
+      double time = before + spreadOverThreads(total, largest, tasks);
       if (time < best * 0.999) {
         best = time;
         t.mc = mc, t.mBlocks = mBlocks;
         t.nc = nc, t.nBlocks = nBlocks;
       }
     }
+  t.cycles = best;
   bool fits = e.m <= maxRows && e.n <= maxColumns && t.chunks == 1;
   if (fits && before + cost.task(e.m, e.n, k, cost.packsRight()) * e.batch < worthAFork) {
     t.mc = roundUp(e.m, t.tileRows), t.mBlocks = 1;

@@ -81,6 +81,7 @@ struct Blocking {
   bool fetched = false;      // the right operand is read where it lies, and the next columns are fetched meanwhile
   bool unfold = false;       // the right operand is packed from a copy of the padded image,
   int64_t imageChannels = 1; // of so many channels at a time
+  double cycles = 0;         // of all threads together, by the model; not of dots and streams
   int64_t tileColumns() const { return lanes * tileVectors; }
   /// What a task's columns are cut in multiples of.
   int64_t columnsUnit() const { return method == Method::Dot ? 6 : method == Method::Stream ? lanes : tileColumns(); }
@@ -129,6 +130,9 @@ struct ContractTraits {
 
 /// Rows of the right operand that a stream adds up at once.
 int64_t streamedDepth(const Machine &machine, int64_t rows);
+
+/// The wall time of `tasks` pieces of nearly one size on several numbers of threads, as a mean of cycles a thread.
+double spreadOverThreads(double total, double largest, int64_t tasks);
 
 Blocking chooseBlocking(const Machine &machine, const ContractExtents &extents, const ContractTraits &traits);
 

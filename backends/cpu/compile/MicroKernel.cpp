@@ -59,6 +59,14 @@ void callTapsKernel(Code &code, const MicroShape &s, Value a, Value offsets, Val
   callTile(code, "taps", s, {a, offsets, b, c, ldc, k, accumulate}, {});
 }
 
+void callPixelsKernel(Code &code, const MicroShape &s, Value a, Value offsets, Value b, Value ldb, Value c, Value ldc,
+                      Value k, Value accumulate, const Ahead &ahead) {
+  SmallVector<Value> arguments{a, b, ldb, c, ldc, k, accumulate};
+  arguments.append(fetchOf(code, s, a, ahead));
+  arguments.push_back(offsets);
+  call(code, nameOf("pixels", {s.dtype}, {s.rows, s.vectors, s.lanes, s.inRow, s.pitch}), arguments);
+}
+
 void callEdgeKernel(Code &code, const EdgeShape &s, Value a, Value b, Value ldb, Value c, Value ldc, Value k,
                     Value accumulate) {
   call(code, nameOf("edge", {s.dtype}, {s.rows, s.columns, s.lanes}), {a, b, ldb, c, ldc, k, accumulate});
@@ -90,10 +98,10 @@ void callSplit(Code &code, const SplitShape &s, Value from, Value apart, Value c
 
 static bool isMicroKernel(StringRef name) {
   return llvm::any_of(std::initializer_list<const char *>{"kiln_tile_", "kiln_taps_", "kiln_tilel_", "kiln_tilef_",
-                                                          "kiln_tapsl_", "kiln_edge_", "kiln_dot_", "kiln_stream_",
-                                                          "kiln_turn_", "kiln_copy_", "kiln_line_", "kiln_split_",
-                                                          "kiln_blocks_", "kiln_words_", "kiln_round_", "kiln_widen_",
-                                                          "kiln_across_"},
+                                                          "kiln_tapsl_", "kiln_pixels_", "kiln_edge_", "kiln_dot_",
+                                                          "kiln_stream_", "kiln_turn_", "kiln_copy_", "kiln_line_",
+                                                          "kiln_split_", "kiln_blocks_", "kiln_words_", "kiln_round_",
+                                                          "kiln_widen_", "kiln_across_"},
                       [&](const char *prefix) { return name.starts_with(prefix); });
 }
 
@@ -177,7 +185,7 @@ static SmallVector<Value> sumLines(Code &code, const MicroShape &s, ValueRange a
         values.push_back(advance(code, inner.back(), code.integer(share)));
       return values;
     });
-    if (!s.alongK)
+    if (!s.alongK && !s.inRow)
       next[pointer] = advance(code, carried[pointer], code.integer(s.rows * s.lanes * bytes));
     return next;
   });
@@ -205,9 +213,9 @@ static void storeTile(Code &code, const MicroShape &s, ArrayRef<Value> tile, Val
       });
 }
 
-/// A tile's sums, row by row; `fetch` is what an Ahead says, if anything.
+/// A tile's sums, row by row; `fetch` is what an Ahead says, if anything. pixels: the offsets, where rows are such.
 static SmallVector<Value> sumsOfTile(Code &code, const MicroShape &s, bool taps, Value a, Value b, Value ldb, Value k,
-                                     ValueRange fetch) {
+                                     ValueRange fetch, Value pixels = {}) {
   bool pairs = s.dtype == KILN_BF16;
   Type element = pairs ? code.i32 : code.memoryType(s.dtype);
   VectorType packed = code.vectorOf(element, s.lanes), vector = pairs ? code.vectorOf(code.f32, s.lanes) : packed;
@@ -228,16 +236,20 @@ static SmallVector<Value> sumsOfTile(Code &code, const MicroShape &s, bool taps,
     Value pa = next[sums], pb = next[sums + 1];
     if (taps)
       pb = advance(code, pb, code.loadHere(code.i64, code.address(ldb, p, 8), 8));
+    if (pixels)
+      pa = advance(code, pa, code.loadHere(code.i64, code.address(pixels, p, 8), 8));
     SmallVector<Value> right;
     for (int64_t j = 0; j < s.vectors; ++j)
       right.push_back(code.loadHere(packed, code.address(pb, code.integer(j * s.lanes), bytes), bytes));
     for (int64_t r = 0; r < s.rows; ++r) {
-      Value scalar = code.loadHere(element, code.address(pa, code.integer(r * acrossRows), bytes), bytes);
+      int64_t place = pixels ? r / s.inRow * s.pitch + r % s.inRow : r * acrossRows;
+      Value scalar = code.loadHere(element, code.address(pa, code.integer(place), bytes), bytes);
       Value left = code.here<vector::SplatOp>(scalar, packed);
       for (int64_t j = 0; j < s.vectors; ++j)
         next[r * s.vectors + j] = multiplyAdd(code, left, right[j], next[r * s.vectors + j]);
     }
-    next[sums] = advance(code, pa, code.integer(alongK * bytes));
+    if (!pixels)
+      next[sums] = advance(code, pa, code.integer(alongK * bytes));
     if (!taps)
       next[sums + 1] = advance(code, pb, ldb);
     return next;
@@ -258,7 +270,7 @@ SmallVector<Value> sumTile(Code &code, const MicroShape &s, Value a, Value b, Va
   return sumsOfTile(code, s, /*taps=*/false, a, b, ldb, k, fetchOf(code, s, a, ahead));
 }
 
-/// fetches: with what an Ahead says.
+/// fetches: with what an Ahead says. Offsets of pixels are the last argument.
 static void defineTile(Code &code, const MicroShape &s, bool taps, bool fetches, StringRef name) {
   Type p = code.ptr, n = code.i64;
   SmallVector<Type> types =
@@ -267,7 +279,11 @@ static void defineTile(Code &code, const MicroShape &s, bool taps, bool fetches,
     types.append({p, n, n, n});
   if (fetches && s.dtype == KILN_BF16)
     types.push_back(n);
+  if (s.inRow)
+    types.push_back(p);
   auto arguments = code.beginFunction(name, types, {});
+  Value pixels = s.inRow ? arguments.back() : Value();
+  ValueRange fetch = ValueRange(arguments).drop_front(7).drop_back(s.inRow ? 1 : 0);
   Value a = arguments[0], b = arguments[taps ? 2 : 1], ldb = arguments[taps ? 1 : 2], c = arguments[3],
         ldc = arguments[4];
 
@@ -276,7 +292,7 @@ static void defineTile(Code &code, const MicroShape &s, bool taps, bool fetches,
     for (int64_t line = 0; line < s.columns() * packedBytes(s.dtype); line += 64)
       code.here<LLVM::Prefetch>(advance(code, c, code.add(code.mul(ldc, code.integer(r)), code.integer(line))), 1u, 3u,
                                 1u);
-  SmallVector<Value> sums = sumsOfTile(code, s, taps, a, b, ldb, arguments[5], arguments.drop_front(7));
+  SmallVector<Value> sums = sumsOfTile(code, s, taps, a, b, ldb, arguments[5], fetch, pixels);
   storeTile(code, s, sums, c, ldc, arguments[6]);
   code.endFunction();
 }
@@ -463,6 +479,8 @@ bool defineMicroKernel(Code &code, StringRef name) {
                kind.ends_with("l") || kind.ends_with("f"), name);
   else if (kind == "tile" && has(1, 5))
     defineTile(code, {of[0], sizes[0], sizes[1], sizes[2], false, sizes[3], sizes[4]}, false, false, name);
+  else if (kind == "pixels" && has(1, 5))
+    defineTile(code, {of[0], sizes[0], sizes[1], sizes[2], false, 0, 0, sizes[3], sizes[4]}, false, true, name);
   else if (kind == "edge" && has(1, 3))
     defineEdge(code, {of[0], sizes[0], sizes[1], sizes[2]}, name);
   else if (kind == "dot" && has(3, 3))

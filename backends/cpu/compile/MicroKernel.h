@@ -28,6 +28,9 @@ struct MicroShape {
   /// Where a is not packed but lies as something else has it: elements from one row to the next, and from one p to the
   /// next.
   int64_t acrossRows = 0, alongK = 0;
+  /// Where rows are pixels of an image: so many neighbours, then as many of the image's next row, `pitch` elements
+  /// further, and so on.
+  int64_t inRow = 0, pitch = 0;
   int64_t columns() const { return vectors * lanes; }
 };
 
@@ -149,6 +152,10 @@ llvm::SmallVector<mlir::Value> sumTile(Code &code, const MicroShape &shape, mlir
                                        mlir::Value ldb, mlir::Value k, const Ahead &ahead = {});
 void callTapsKernel(Code &code, const MicroShape &shape, mlir::Value a, mlir::Value offsets, mlir::Value b,
                     mlir::Value c, mlir::Value ldc, mlir::Value k, mlir::Value accumulate);
+/// Rows are pixels (shape.inRow): a's element (p, r) lies as far from r's place as `offsets` say in bytes. Fetches.
+void callPixelsKernel(Code &code, const MicroShape &shape, mlir::Value a, mlir::Value offsets, mlir::Value b,
+                      mlir::Value ldb, mlir::Value c, mlir::Value ldc, mlir::Value k, mlir::Value accumulate,
+                      const Ahead &ahead);
 void callEdgeKernel(Code &code, const EdgeShape &shape, mlir::Value a, mlir::Value b, mlir::Value ldb, mlir::Value c,
                     mlir::Value ldc, mlir::Value k, mlir::Value accumulate);
 void callDotKernel(Code &code, const DotShape &shape, mlir::Value a, mlir::Value lda, mlir::Value b, mlir::Value ldb,

@@ -339,6 +339,7 @@ TEST(Prepack, Filters) {
   checkFilter({1, 90, 30, 30}, {84, 90, 3, 3}, plane(1, 1));    // in place
   checkFilter({1, 128, 14, 14}, {130, 128, 3, 3}, plane(1, 1)); // unfolded
   checkFilter({3, 90, 15, 15}, {85, 90, 3, 3}, plane(2, 1));
+  checkFilter({1, 128, 14, 14}, {160, 128, 3, 3}, plane(1, 1)); // pixels as rows, in two K blocks
 }
 
 /// Transformed once: by tiles of two outputs, and of four.

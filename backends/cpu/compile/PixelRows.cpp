@@ -1,0 +1,333 @@
+// The phases of a convolution with pixels as rows (PixelRows.h says why there are such).
+//
+//   filter     a task a panel of output channels: [panel][k][channels]. Made once for filters that last
+//              (kiln_cpu_prepacking).
+//   image      a task a channel of an image, copied in planes; none where the image is a matrix as it lies.
+//   tiles      a task some pieces of pixels and a panel: K block after K block, of each all pieces. Then sums, [pixel]
+//              [channel], are turned, and each channel's pixels become elements of the result.
+//
+// An element under a window lies where its pixel does, and as far from there as a table says that has a place for each
+// k of a block; further channels lie as far from those of the block as the block begins behind the first one.
+#include "backends/cpu/compile/PixelRows.h"
+#include "backends/cpu/compile/ContractLowering.h"
+
+using namespace mlir;
+using llvm::ArrayRef;
+using llvm::SmallVector;
+
+namespace kiln::cpu {
+
+namespace {
+constexpr int64_t bytes = 4;
+
+class PixelRows {
+public:
+  PixelRows(KernelBuilder &builder, const Contraction &c, const ContractSink &sink, const PixelCut &t, bool matrix,
+            bool lasts)
+      : builder(builder), graph(builder.graph), c(c), sink(sink), t(t), window(*c.window), matrix(matrix),
+        channels(graph.bound(window.channels)), outputs(graph.bound(c.m)), depth(channels * window.taps),
+        panels(ceilDivide(outputs, t.columns())), panelStride(roundUp(depth, t.lanes) * t.columns()),
+        planeStride(matrix ? graph.bound(c.right.kStride)
+                           : spreadStride(window.columns + window.reach + t.lanes, bytes)) {
+    int64_t filterBytes = panels * panelStride * bytes, most = t.piecesOfTask * t.rows;
+    turnedStride = spreadStride(most + t.lanes, bytes);
+    filterArea = builder.reserveScratch(filterBytes);
+    if (!matrix)
+      imageArea = builder.reserveScratch(graph.bound(c.batch) * channels * window.planes * planeStride * bytes);
+    offsetsArea = builder.reserveWorkerScratch(t.channelsOfBlock * window.taps * 8);
+    sumsArea = builder.reserveWorkerScratch(most * t.columns() * bytes);
+    turnedArea = builder.reserveWorkerScratch((t.columns() * turnedStride + t.lanes) * bytes);
+    far = filterBytes > secondLevelOf(builder.machine) / 2;
+    if (lasts && builder.isLasting(c.left.plainInput) && !builder.prepacking) {
+      lasting = true;
+      Prepacking &prepacking = builder.prepacking.emplace();
+      prepacking.input = c.left.plainInput;
+      prepacking.bytes = filterBytes;
+      llvm::raw_string_ostream(prepacking.layout)
+          << "turned, " << outputs << " by " << depth << " in " << t.columns() << ", " << t.lanes;
+    }
+  }
+
+  void build() {
+    builder.note("pixels as rows");
+    if (lasting)
+      builder.prepacking->replaces = builder.phaseCount;
+    phase([&](Emitter &e) { return e.code.integer(panels); }, &PixelRows::filterTask, false);
+    if (!matrix)
+      phase([&](Emitter &e) { return e.code.mul(e.elements(c.batch), e.code.integer(channels)); },
+            &PixelRows::imageTask, false);
+    phase([&](Emitter &e) { return e.code.mul(e.elements(c.batch), e.code.integer(blocks() * panels)); },
+          &PixelRows::tileTask, true);
+  }
+
+private:
+  KernelBuilder &builder;
+  const Graph &graph;
+  const Contraction &c;
+  const ContractSink &sink;
+  const PixelCut t;
+  const Contraction::Window &window;
+  const bool matrix;
+  const int64_t channels, outputs, depth, panels;
+  const int64_t panelStride, planeStride; // elements
+  int64_t turnedStride = 0, filterArea = 0, imageArea = 0, offsetsArea = 0, sumsArea = 0, turnedArea = 0;
+  bool lasting = false;
+  bool far = false; // the filter does not stay in the second level: what comes next of it is fetched
+
+  int64_t blocks() const { return ceilDivide(t.pieces(), t.piecesOfTask); }
+
+  void phase(llvm::function_ref<Value(Emitter &)> tasks, void (PixelRows::*body)(Emitter &e, Value task) const,
+             bool offsets) {
+    builder.addPhase(
+        tasks,
+        [&](Emitter &e) {
+          if (offsets)
+            oncePerWorker(e, [&] { fillOffsets(e); });
+          e.code.loop(e.arguments.begin, e.arguments.end, 1, [&](Value task) { (this->*body)(e, task); });
+        },
+        t.lanes);
+  }
+
+  VectorType vectorType(Code &code) const { return code.vectorOf(code.f32, t.lanes); }
+
+  Value panelAt(Emitter &e, Value panel, Value k) const {
+    Code &code = e.code;
+    Value row = code.mul(k, code.integer(t.columns()));
+    return code.address(sharedBase(e, lasting, true, filterArea),
+                        code.add(code.mul(panel, code.integer(panelStride)), row), bytes);
+  }
+
+  Value channelAt(Emitter &e, Value image, Value channel) const {
+    Code &code = e.code;
+    if (!matrix) {
+      Value number = code.add(code.mul(image, code.integer(channels)), channel);
+      return code.address(e.scratch(imageArea), code.mul(number, code.integer(window.planes * planeStride)), bytes);
+    }
+    Value place = code.mul(channel, code.integer(planeStride));
+    Indices batch = e.indicesOfRow(c.batch, image);
+    for (auto [index, stride] : llvm::zip(batch, c.right.batchStrides))
+      place = code.add(place, code.mul(index.base, e.extent(stride)));
+    return code.address(e.input(static_cast<size_t>(c.right.plainInput)), place, bytes);
+  }
+
+  void filterTask(Emitter &e, Value panel) const {
+    Code &code = e.code;
+    Value apart = code.mul(e.extent(c.left.freeStride), code.integer(bytes)),
+          first = code.mul(panel, code.integer(t.columns()));
+    for (int64_t v = 0; v < t.vectors; ++v) {
+      Value output = code.add(first, code.integer(v * t.lanes));
+      Value rows = code.min(code.sub(code.integer(outputs), output), code.integer(t.lanes));
+      code.ifThen(code.compare(arith::CmpIPredicate::sgt, rows, code.integer(0)), [&] {
+        Value from = code.address(e.input(static_cast<size_t>(c.left.plainInput)),
+                                  code.mul(output, e.extent(c.left.freeStride)), bytes);
+        callPack(code, {KILN_F32, t.lanes, Packing::Turn, KILN_F32}, from, apart, rows, code.integer(depth),
+                 code.address(panelAt(e, panel, code.integer(0)), code.integer(v * t.lanes), bytes),
+                 code.integer(t.columns() * bytes));
+      });
+    }
+  }
+
+  void imageTask(Emitter &e, Value task) const {
+    Code &code = e.code;
+    Value channel = code.rem(task, code.integer(channels)), image = code.div(task, code.integer(channels));
+    Planes planes{channelAt(e, image, channel), planeStride, bytes};
+    packPlanes(e, window, e.indicesOfRow(c.batch, image), planes, channel, code.add(channel, code.integer(1)),
+               code.integer(0), code.integer(window.columns + window.reach));
+  }
+
+  /// In bytes, for each k of a block.
+  void fillOffsets(Emitter &e) const {
+    Code &code = e.code;
+    Value table = e.workerScratch(offsetsArea), taps = code.integer(window.taps);
+    code.loop(code.integer(0), code.integer(t.channelsOfBlock * window.taps), 1, [&](Value k) {
+      Indices at = e.indicesOf(ArrayRef(c.k).drop_front(), e.at(code.rem(k, taps)));
+      auto [plane, offset] = window.lookup(code, at);
+      plane = code.add(plane, code.mul(code.div(k, taps), code.integer(window.planes)));
+      offset = code.add(offset, code.mul(plane, code.integer(planeStride)));
+      code.store(code.mul(offset, code.integer(bytes)), code.address(table, k, 8), 8);
+    });
+  }
+
+  /// The first pixel of a piece; of the one behind the last: as many as there are.
+  Value pixelAt(Code &code, Value piece) const {
+    Value inLine = code.integer(t.piecesOfLine());
+    Value units = code.add(code.mul(code.div(piece, inLine), code.integer(t.length)),
+                           code.mul(code.rem(piece, inLine), code.integer(t.step)));
+    return code.mul(units, code.integer(t.unit));
+  }
+
+  void tileTask(Emitter &e, Value task) const {
+    Code &code = e.code;
+    Value panel = code.rem(task, code.integer(panels)), rest = code.div(task, code.integer(panels));
+    int64_t narrow = ceilDivide(outputs - (panels - 1) * t.columns(), t.lanes);
+    auto multiply = [&](int64_t vectors) { multiplyPanel(e, rest, panel, vectors); };
+    if (narrow == t.vectors)
+      return multiply(narrow);
+    Value isLast = code.compare(arith::CmpIPredicate::eq, panel, code.integer(panels - 1));
+    code.ifElse(isLast, [&] { multiply(narrow); }, [&] { multiply(t.vectors); });
+  }
+
+  /// A block of pieces, counted through the images, by a panel of so many vectors.
+  void multiplyPanel(Emitter &e, Value number, Value panel, int64_t vectors) const {
+    Code &code = e.code;
+    Value block = code.rem(number, code.integer(blocks())), image = code.div(number, code.integer(blocks()));
+    auto begin = [&](Value number) { // dealt out evenly, in whole vectors of pixels
+      Value units =
+          code.div(code.mul(number, code.integer(ceilDivide(t.pieces(), t.unitOfTasks))), code.integer(blocks()));
+      return code.min(code.mul(units, code.integer(t.unitOfTasks)), code.integer(t.pieces()));
+    };
+    Value first = begin(block), last = begin(code.add(block, code.integer(1)));
+    Value n0 = pixelAt(code, first), n1 = pixelAt(code, last);
+    code.loop(code.integer(0), code.integer(channels), t.channelsOfBlock, [&](Value channel) {
+      Value end = code.min(code.add(channel, code.integer(t.channelsOfBlock)), code.integer(channels));
+      Value k = code.mul(code.sub(end, channel), code.integer(window.taps));
+      Value from = channelAt(e, image, channel),
+            right = panelAt(e, panel, code.mul(channel, code.integer(window.taps)));
+      Value isLast = code.compare(arith::CmpIPredicate::sge, end, code.integer(channels));
+      code.loop(first, last, 1, [&](Value piece) {
+        Value n = pixelAt(code, piece);
+        if (!c.batch.empty()) // pixels of an image lie side by side
+          code.ifThen(isLast,
+                      [&] { fetchResult(e, image, panel, n0, n1, code.sub(piece, first), code.sub(last, first)); });
+        Value to = code.address(e.workerScratch(sumsArea), code.mul(code.sub(n, n0), code.integer(t.columns())), bytes);
+        Value left = code.address(from, window.placeOf(e, n), bytes);
+        Ahead ahead = nextOfFilter(e, right, k, code.sub(piece, first), code.sub(last, first));
+        auto call = [&](int64_t rows) {
+          MicroShape shape{KILN_F32, rows, vectors, t.lanes};
+          shape.inRow = std::min(rows, t.inRow), shape.pitch = rows > t.inRow ? t.pitch : 0;
+          callPixelsKernel(code, shape, left, e.workerScratch(offsetsArea), right, code.integer(t.columns() * bytes),
+                           to, code.integer(t.columns() * bytes), k,
+                           code.compare(arith::CmpIPredicate::sgt, channel, code.integer(0)), ahead);
+        };
+        if (t.rest() == t.rows)
+          return call(t.rows);
+        Value inLine = code.integer(t.piecesOfLine()),
+              isLast =
+                  code.compare(arith::CmpIPredicate::eq, code.rem(piece, inLine), code.integer(t.piecesOfLine() - 1));
+        code.ifElse(isLast, [&] { call(t.rest()); }, [&] { call(t.rows); });
+      });
+    });
+    finishPanel(e, image, panel, n0, n1, vectors);
+  }
+
+  /// What lies behind a K block of a panel: the next block, or the next panel's first. A share of it with each piece.
+  Ahead nextOfFilter(Emitter &e, Value right, Value k, Value piece, Value pieces) const {
+    Code &code = e.code;
+    int64_t group = t.lanes * t.columns() * bytes / 64; // lines for as many k as there are lanes
+    Value line = code.integer(64);
+    Value count = far ? code.ceilDiv(code.integer(group), code.max(pieces, code.integer(1))) : code.integer(0);
+    Value share = code.mul(count, code.ceilDiv(k, code.integer(t.lanes)));
+    Value from = code.address(right, code.mul(k, code.integer(t.columns())), bytes);
+    return {code.address(from, code.mul(piece, share), 64), line, count, code.mul(count, line)};
+  }
+
+  /// Where a panel's elements will be written, and what of the same shape is read for them: of some channels with each
+  /// piece, all of the task's pixels.
+  void fetchResult(Emitter &e, Value image, Value panel, Value n0, Value n1, Value piece, Value pieces) const {
+    Code &code = e.code;
+    const Shape &dims = graph.type(c.result).dims;
+    Value first = code.mul(panel, code.integer(t.columns()));
+    Value rows = code.min(code.sub(code.integer(outputs), first), code.integer(t.columns()));
+    Value share = code.ceilDiv(rows, code.max(pieces, code.integer(1))), begin = code.mul(piece, share);
+    code.loop(begin, code.min(code.add(begin, share), rows), 1, [&](Value r) {
+      Indices at = c.resultPosition(e, e.indicesOfRow(c.batch, image), e.indicesOfRow(c.m, code.add(first, r)),
+                                    e.indicesOfRow(c.n, n0));
+      Value place = e.linear(dims, at).base;
+      auto fetch = [&](Value pointer, int64_t size, bool write) {
+        Value from = code.address(pointer, place, size);
+        code.loop(code.integer(0), code.mul(code.sub(n1, n0), code.integer(size)), 64,
+                  [&](Value byte) { code.here<LLVM::Prefetch>(code.address(from, byte, 1), 0u, 2u, 1u); });
+      };
+      for (auto [i, v] : llvm::enumerate(graph.inputs))
+        if (graph.type(v).dims == dims && v != c.left.value && v != c.right.value)
+          fetch(e.input(i), byteSize(graph.type(v).dtype), false);
+      for (auto [i, v] : llvm::enumerate(graph.outputs))
+        fetch(e.output(i), byteSize(graph.type(v).dtype), true);
+    });
+  }
+
+  void finishPanel(Emitter &e, Value image, Value panel, Value n0, Value n1, int64_t vectors) const {
+    Code &code = e.code;
+    Value turned = e.workerScratch(turnedArea), pixels = code.sub(n1, n0), columns = code.integer(t.columns());
+    code.loop(code.integer(0), pixels, t.lanes, [&](Value n) {
+      Value from = code.address(e.workerScratch(sumsArea), code.mul(n, columns), bytes);
+      callPack(code, {KILN_F32, t.lanes, Packing::Turn, KILN_F32}, from, code.integer(t.columns() * bytes),
+               code.min(code.sub(pixels, n), code.integer(t.lanes)), code.integer(vectors * t.lanes),
+               code.address(turned, n, bytes), code.integer(turnedStride * bytes));
+    });
+    Value output = code.mul(panel, columns), rows = code.min(code.sub(code.integer(outputs), output), columns);
+    bool whole = !c.resultInRows && t.rest() == t.rows && t.rows * t.unitOfTasks % t.lanes == 0 &&
+                 t.pieces() * t.rows % t.lanes == 0;
+    code.loop(code.integer(0), rows, 1, [&](Value r) {
+      Value row = code.address(turned, code.mul(r, code.integer(turnedStride)), bytes);
+      forEachRun(e, c.n, c.resultInRows, n0, n1, [&](Value n, const Position &position, Value end) {
+        Value sums = code.loadHere(vectorType(code), code.address(row, code.sub(n, n0), bytes), bytes);
+        Mask mask;
+        if (!whole)
+          mask.lanes = code.firstLanes(code.sub(end, n), t.lanes);
+        Indices pixel = whole ? e.indicesOf(c.n, e.at(n, 1, t.lanes)) : position.dims(e);
+        Indices at =
+            c.resultPosition(e, e.indicesOfRow(c.batch, image), e.indicesOfRow(c.m, code.add(output, r)), pixel);
+        if (llvm::all_of(c.n, [](const Extent &extent) { return extent.isOne(); })) { // no lanes to speak of
+          sums = code.here<vector::ExtractOp>(sums, ArrayRef<int64_t>{0});
+          mask = {};
+        }
+        e.bind(c.result, [sums](ArrayRef<Index>, const Mask &) { return sums; });
+        sink(e, at, mask);
+        e.unbind(c.result);
+      });
+    });
+  }
+};
+} // namespace
+
+static PixelExtents extentsOf(const Graph &graph, const Contraction &c, bool matrix) {
+  const Contraction::Window &window = *c.window;
+  PixelExtents e;
+  e.batch = graph.bound(c.batch), e.outputs = graph.bound(c.m), e.channels = graph.bound(window.channels);
+  e.taps = window.taps, e.planes = window.planes, e.places = window.columns + window.reach;
+  e.row = graph.bound(window.plane.back());
+  e.tapsOfRow = ceilDivide(graph.bound(c.k.back()), static_cast<int64_t>(window.axes.back().residues.size()));
+  e.matrix = matrix;
+  e.width = window.axes.back().pixels, e.pitch = e.width;
+  for (size_t d = 0; d + 1 < window.axes.size(); ++d)
+    (d + 2 == window.axes.size() ? e.height : e.images) *= window.axes[d].pixels;
+  if (window.axes.size() > 1 && window.columns != window.pixels())
+    e.pitch = window.axes[window.axes.size() - 2].pitch;
+  return e;
+}
+
+bool buildPixelRows(KernelBuilder &builder, const Contraction &c, const ContractSink &sink) {
+  const Graph &graph = builder.graph;
+  bool constant = c.window && c.m.size() == 1 && c.m[0].isConstant() && c.window->channels.isConstant() &&
+                  c.left.freeStride.isConstant();
+  if (!constant || !c.leftForAllBatches || c.batch.size() > 1 || c.accumulator != KILN_F32 ||
+      c.operandType != KILN_F32 || graph.type(c.result).dtype != KILN_F32 || c.left.plainInput < 0 || c.turned ||
+      c.left.memory != KILN_F32)
+    return false;
+  bool matrix = c.right.plainInput >= 0 && c.right.freeStride.isOne() && c.right.kStride.isConstant() &&
+                c.right.memory == KILN_F32;
+  PixelExtents extents = extentsOf(graph, c, matrix);
+  int64_t filterBytes = extents.outputs * extents.channels * extents.taps * bytes;
+  int64_t imageBytes = matrix ? 0 : extents.batch * extents.channels * extents.planes * extents.places * bytes;
+  // Claims do not know yet whether the filter lasts: they ask for what it then takes, if it does.
+  bool lasts = filterBytes > leastPrepacked;
+  extents.filterLasts = lasts && (!builder.knowsLasting() || builder.isLasting(c.left.plainInput));
+  if (extents.batch < 1 || extents.channels < 1 || extents.outputs < 1 || imageBytes > nearBytes)
+    return false;
+  ContractExtents bounds{extents.batch, extents.outputs, graph.bound(c.n), extents.channels * extents.taps};
+  Blocking otherwise = chooseBlocking(builder.machine, bounds, c.traits(graph, builder.machine));
+  if (otherwise.method != Method::Tile)
+    return false;
+  PixelCut cut = choosePixelRows(builder.machine, extents, otherwise.cycles);
+  if (!cut.rows)
+    return false;
+  int64_t before = builder.scratchBytes, plain = 0;
+  if (!builder.knowsLasting()) // where it turns out not to last, the other form may be taken
+    plain = builder.scratchOf([&] { ContractLowering(builder, c, sink); });
+  PixelRows(builder, c, sink, cut, matrix, lasts).build();
+  builder.scratchBytes = std::max(builder.scratchBytes, before + plain);
+  return true;
+}
+
+} // namespace kiln::cpu

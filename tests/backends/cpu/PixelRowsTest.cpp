@@ -1,0 +1,113 @@
+// Convolutions with pixels as rows: pieces of rows of pixels and several rows in one, their rests, images side by side,
+// panels that output channels do not fill, several K blocks, and what stands before and behind.
+#include "backends/cpu/artifact.h"
+#include "tests/backends/cpu/OnProcessor.h"
+#include "tests/backends/cpu/Window.h"
+
+#include <gtest/gtest.h>
+
+using namespace kiln::test;
+
+namespace {
+
+class PixelRows : public testing::TestWithParam<const char *> {
+protected:
+  RunOptions options;
+  int64_t made = 0, taken = 0;
+  void SetUp() override { options.cpu = GetParam(); }
+  /// The model takes another form for some of them: not for most.
+  void TearDown() override { EXPECT_GE(2 * taken, made); }
+
+  /// Among those made, and among those with the micro-kernel that no other form calls.
+  void count(TestKernel &kernel) {
+    bool found = false;
+    auto look = [&](const std::vector<kiln::host::Blob> &blobs, const std::string &, std::string &) {
+      for (const kiln::host::Blob &blob : blobs)
+        found |= std::string_view(reinterpret_cast<const char *>(blob.bytes.data()), blob.bytes.size())
+                     .find("kiln_pixels_") != std::string_view::npos;
+      return std::shared_ptr<const void>(&blobs, [](const void *) {}); // nothing that runs
+    };
+    Launches launches(cpuBackend(), look, cpuTarget(options.cpu, options.math));
+    std::string error;
+    EXPECT_TRUE(launches.claim(kernel, error) && launches.compile(error)) << error;
+    ++made, taken += found;
+  }
+
+  /// Of whole numbers, so that sums in any order are exact.
+  void check(const Ints &input, const Ints &filter, const Window &w) {
+    SCOPED_TRACE(testing::PrintToString(input) + " " + testing::PrintToString(filter));
+    TestKernel k("k0", "contract");
+    uint32_t x = k.input(KILN_F32, fixed(input)), f = k.input(KILN_F32, fixed(filter));
+    k.output(addConvolution(k, x, f, KILN_F32, fixed(resultOf(input, filter, w)), w));
+    count(k);
+    kiln::test::check(k, {wholeNumbers(KILN_F32, input, 1), wholeNumbers(KILN_F32, filter, 2)}, 0, options);
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Convolution, PixelRows, testing::Values("native", "native:l2=256K", "x86-64-v3"));
+
+TEST_P(PixelRows, Pieces) {
+  check({1, 40, 14, 14}, {64, 40, 3, 3}, plane(1, 1));
+  check({1, 90, 7, 7}, {96, 90, 3, 3}, plane(1, 1));   // rows in pairs, and one
+  check({1, 40, 15, 29}, {64, 40, 3, 3}, plane(1, 1)); // parts of a row, the last one shorter
+  check({1, 120, 11, 5}, {64, 120, 3, 3}, plane());
+}
+
+TEST_P(PixelRows, Images) {
+  check({3, 33, 14, 14}, {64, 33, 3, 3}, plane(1, 1));
+  check({9, 120, 8, 7}, {64, 120, 3, 3}, plane(1, 1)); // side by side
+  check({5, 128, 4, 4}, {96, 128, 3, 3}, plane(1, 1));
+}
+
+TEST_P(PixelRows, Windows) {
+  check({1, 128, 28, 28}, {64, 128, 3, 3}, plane(2, 1));
+  check({1, 3, 42, 56}, {64, 3, 7, 7}, plane(2, 3));
+  check({1, 40, 18, 18}, {64, 40, 3, 3}, plane(1, 2, 1, 2));
+  check({2, 40, 12, 17}, {64, 40, 2, 5}, {{1, 3}, {0, 1}, {2, 4}, {1, 1}, {1, 2}, 1});
+  check({1, 220, 62}, {64, 220, 5}, {{2}, {3}, {0}, {1}, {1}, 1});
+  check({1, 20, 5, 7, 9}, {64, 20, 3, 3, 3}, {{1, 1, 2}, {0, 1, 1}, {1, 1, 0}, {1, 1, 1}, {1, 1, 1}, 1});
+}
+
+/// Of the last panel's columns some are no output channels.
+TEST_P(PixelRows, OutputsThatFillNoPanel) {
+  check({1, 40, 14, 14}, {75, 40, 3, 3}, plane(1, 1));
+  check({1, 128, 28, 28}, {80, 128, 3, 3}, plane(1, 1));
+}
+
+TEST_P(PixelRows, SeveralBlocksOfChannels) {
+  check({1, 150, 14, 14}, {64, 150, 3, 3}, plane(1, 1));
+  check({1, 211, 7, 7}, {64, 211, 3, 3}, plane(1, 1));
+}
+
+TEST_P(PixelRows, WithWhatStandsBeforeAndBehind) {
+  for (Ints image : {Ints{1, 40, 14, 14}, Ints{2, 40, 13, 29}, Ints{6, 40, 7, 7}}) {
+    Ints dims{image[0], 64, image[2], image[3]}, filter{64, 40, 3, 3};
+    TestKernel k("k0", "contract");
+    uint32_t x = k.input(KILN_F32, fixed(image)), f = k.input(KILN_F32, fixed(filter)), scale = k.input(KILN_F32, {64});
+    uint32_t other = k.input(KILN_F32, fixed(dims));
+    uint32_t sum = addConvolution(k, k.op("abs", {x}), f, KILN_F32, fixed(dims), plane(1, 1));
+    uint32_t scaled = k.op("mul", {sum, k.op("broadcast", {scale}, KILN_F32, fixed(dims), {ints("axes", {1})})});
+    k.output(k.op("max", {k.op("add", {scaled, other}), k.op("neg", {other})}), 3);
+    count(k);
+    options.inPlace = true;
+    kiln::test::check(k,
+                      {wholeNumbers(KILN_F32, image, 1), wholeNumbers(KILN_F32, filter, 2),
+                       wholeNumbers(KILN_F32, {64}, 3), wholeNumbers(KILN_F32, dims, 4)},
+                      0, options);
+  }
+}
+
+TEST_P(PixelRows, AnyNumberOfImages) {
+  TestKernel k("k0", "contract");
+  Dim n(4, 0);
+  uint32_t x = k.input(KILN_F32, {n, 40, 14, 14}), f = k.input(KILN_F32, {64, 40, 3, 3});
+  k.output(addConvolution(k, x, f, KILN_F32, {n, 64, 14, 14}, plane(1, 1)));
+  count(k);
+  for (int64_t count : {0, 1, 4}) {
+    k.bindExtents({count});
+    kiln::test::check(k, {wholeNumbers(KILN_F32, {count, 40, 14, 14}, 3), wholeNumbers(KILN_F32, {64, 40, 3, 3}, 4)}, 0,
+                      options);
+  }
+}
+
+} // namespace
