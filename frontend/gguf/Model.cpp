@@ -2,9 +2,9 @@
 #include "frontend/gguf/Model.h"
 
 #include "frontend/gguf/Keep.h"
+#include "frontend/gguf/Latent.h"
 #include "frontend/gguf/Names.h"
 #include "frontend/gguf/Words.h"
-#include "frontend/huggingface/Chat.h"
 #include "frontend/huggingface/Settings.h"
 #include "runtime/support/Error.h"
 
@@ -75,6 +75,7 @@ private:
     return std::any_of(names.begin(), names.end(), [&](const char *name) { return architecture_ == name; });
   }
   bool has(const char *tensor) const { return file_.find("blk.0." + std::string(tensor)); }
+  bool isLatent() const { return architecture_ == "deepseek2"; }
   bool isGemma() const { return architecture_ == "gemma2" || architecture_ == "gemma3"; }
   int64_t need(const char *name) const;
   void addWhole(const char *ours, const char *theirs);
@@ -95,6 +96,7 @@ private:
   std::string nameOf(const std::string &theirs) const;
   std::vector<Piece> piecesOf(const TensorInfo &tensor) const;
   void addTensor(const Piece &piece, std::vector<TensorView> &views);
+  void addJoined(const TensorInfo &keys, std::vector<TensorView> &views);
   Change changeOf(const std::string &name, const TensorInfo &tensor) const;
   void undo(Change change, Tensor &tensor) const;
 
@@ -121,6 +123,7 @@ private:
   int64_t experts_ = 0; ///< of a layer's mixture; 0: there are none
   const Architecture *entry_ = nullptr;
   std::deque<Made> made_;
+  std::deque<JoinedHeads> joined_;
 };
 
 int64_t Reading::need(const char *name) const {
@@ -174,7 +177,7 @@ std::string Reading::factorsOf(const char *name) {
 std::string Reading::yarn() const {
   for (const char *name :
        {"rope.scaling.yarn_ext_factor", "rope.scaling.yarn_attn_factor", "rope.scaling.yarn_log_multiplier"})
-    if (file_.value(key(name)))
+    if (file_.value(key(name)) && !(isLatent() && std::string_view(name).ends_with("log_multiplier")))
       fail("%s: '%s' is a setting of yarn that is not known here; import the model's folder", file_.what().c_str(),
            key(name).c_str());
   double factor = file_.number(key("rope.scaling.factor")).value_or(1);
@@ -189,6 +192,10 @@ std::string Reading::yarn() const {
       text += ",\"" + std::string(ours) + "\":" + jsonNumber(*found);
   if (std::optional<double> times = file_.number(key("rope.scaling.attn_factor")))
     text += ",\"attention_factor\":" + jsonNumber(*times * (factor > 1 ? 0.1 * std::log(factor) + 1 : 1));
+  // (a tenth of mscale_all_dim; a file takes mscale to be the same)
+  if (std::optional<double> times = file_.number(key("rope.scaling.yarn_log_multiplier")))
+    for (const char *ours : {"mscale", "mscale_all_dim"})
+      text += ",\"" + std::string(ours) + "\":" + jsonNumber(*times * 10);
   return text + "}";
 }
 
@@ -211,6 +218,8 @@ void Reading::addRotary() {
   if (!scaling.empty())
     add("rope_scaling", scaling, key("rope.scaling.type"));
   addWhole("original_max_position_embeddings", "rope.scaling.original_context_length");
+  if (isLatent()) // whose heads have a part that turns
+    return;
   int64_t width =
       file_.whole(key("attention.key_length")).value_or(need("embedding_length") / need("attention.head_count"));
   std::optional<int64_t> turned = file_.whole(key("rope.dimension_count"));
@@ -264,11 +273,13 @@ void Reading::readExperts() {
     fail("%s: '%s' is %s; a whole number from 1 to %lld, the number of experts, is expected", file_.what().c_str(),
          key("expert_used_count").c_str(), used ? std::to_string(*used).c_str() : "missing",
          static_cast<long long>(*count));
+  if (isLatent() && choosesBySigmoid(file_, architecture_))
+    entry_ = &deepseek3;
   for (auto [name, usual] : {std::pair("expert_gating_func", is({"gpt-oss"}) ? 3.0 : 1.0),
                              {"expert_weights_scale", 1.0},
                              {"expert_shared_count", 0.0},
                              {"expert_group_count", 1.0}}) // softmax, …
-    if (double found = file_.number(key(name)).value_or(usual); found != usual && found != 0)
+    if (double found = file_.number(key(name)).value_or(usual); found != usual && found != 0 && !isLatent())
       fail("%s: '%s' is %s, which is not known here", file_.what().c_str(), key(name).c_str(),
            jsonNumber(found).c_str());
   experts_ = *count;
@@ -282,7 +293,8 @@ void Reading::addExperts() {
   add("num_experts_per_tok", std::to_string(need("expert_used_count")), key("expert_used_count"));
   addWhole("moe_intermediate_size", "expert_feed_forward_length");
   addWhole("shared_expert_intermediate_size", "expert_shared_feed_forward_length");
-  add("norm_topk_prob", file_.flag(key("expert_weights_norm")).value_or(!is({"qwen2moe", "olmoe"})) ? "true" : "false",
+  add("norm_topk_prob",
+      file_.flag(key("expert_weights_norm")).value_or(!is({"qwen2moe", "olmoe", "deepseek2"})) ? "true" : "false",
       key("expert_weights_norm"));
   std::string plain; // layers without a mixture
   for (int64_t layer = 0, layers = std::min<int64_t>(need("block_count"), file_.tensors().size()); layer < layers;
@@ -296,7 +308,7 @@ void Reading::addExperts() {
 void Reading::addFlags() {
   std::optional<int64_t> heads = file_.whole(key("attention.head_count")),
                          shared = file_.whole(key("attention.head_count_kv"));
-  bool two = has("attn_norm_2.weight"), bias = has("attn_q.bias") || has("attn_qkv.bias");
+  bool two = has("attn_norm_2.weight"), bias = has("attn_q.bias") || has("attn_qkv.bias") || has("attn_kv_a_mqa.bias");
   auto flag = [&](const char *ours, bool value, const char *theirs) { add(ours, value ? "true" : "false", theirs); };
   for (const char *name : {"attention_bias", "use_qkv_bias", "use_bias", "bias"})
     flag(name, bias, "blk.0.attn_q.bias");
@@ -333,6 +345,10 @@ std::string Reading::config() {
   if (experts_)
     addExperts();
   addFlags();
+  if (isLatent())
+    latentSettings(file_, architecture_, [&](const char *ours, const std::string &json, const std::string &theirs) {
+      add(ours, json, theirs);
+    });
   if (!is({"gpt2", "starcoder", "bloom"}))
     addRotary();
   if (isGemma()) { // the largest ones alone divide by another width than that of their keys
@@ -364,7 +380,7 @@ std::string Reading::nameOf(const std::string &theirs) const {
     return theirs;
   if (ours == "input_layernorm" && has("attn_norm_2.weight"))
     ours = "ln_mlp";
-  if (ours.ends_with(".sinks"))
+  if (ours.ends_with(".sinks") || ours.ends_with("_correction_bias"))
     end = ""; // no weight of a layer
   return entry_->layers + stem.substr(4, number - 4) + "." + ours + end;
 }
@@ -523,27 +539,28 @@ void Reading::Made::make(const TensorView &view, uint8_t *to) const {
   std::memcpy(to, out, view.bytes);
 }
 
-std::vector<TensorView> Reading::tensors() {
-  std::vector<TensorView> views;
-  for (const TensorInfo &tensor : file_.tensors())
-    if (!tensor.name.starts_with("rope_f")) // a setting: factorsOf
-      for (const Piece &piece : piecesOf(tensor))
-        addTensor(piece, views);
-  return views;
+/// Keys and values of all heads as one matrix.
+void Reading::addJoined(const TensorInfo &keys, std::vector<TensorView> &views) {
+  std::string front = keys.name.substr(0, keys.name.find("attn_k_b"));
+  const TensorInfo *values = file_.find(front + "attn_v_b.weight");
+  if (!values)
+    fail("%s: the tensor '%sattn_v_b.weight' is missing", file_.what().c_str(), front.c_str());
+  const JoinedHeads &joined = joined_.emplace_back(keys, *values, file_.what());
+  size_t bytes = static_cast<size_t>(countElements(joined.shape()).value_or(0)) * sizeof(float);
+  views.push_back({nameOf(front + "attn_kv_b.weight"), KILN_F32, joined.shape(), nullptr, bytes});
+  views.back().source = &joined;
 }
 
-huggingface::ChatTemplate chatOf(const File &file) {
-  huggingface::ChatTemplate chat;
-  chat.text = file.text("tokenizer.chat_template").value_or("");
-  std::vector<std::string_view> tokens = file.texts("tokenizer.ggml.tokens");
-  for (auto [name, key] : {std::pair("bos_token", "tokenizer.ggml.bos_token_id"),
-                           {"eos_token", "tokenizer.ggml.eos_token_id"},
-                           {"unk_token", "tokenizer.ggml.unknown_token_id"},
-                           {"pad_token", "tokenizer.ggml.padding_token_id"}})
-    if (std::optional<int64_t> number = file.whole(key);
-        number && *number >= 0 && *number < static_cast<int64_t>(tokens.size()))
-      chat.tokens[name] = tokens[static_cast<size_t>(*number)];
-  return chat;
+std::vector<TensorView> Reading::tensors() {
+  std::vector<TensorView> views;
+  for (const TensorInfo &tensor : file_.tensors()) {
+    if (bool keys = tensor.name.ends_with(".attn_k_b.weight"); isLatent() && keys)
+      addJoined(tensor, views);
+    else if (!tensor.name.starts_with("rope_f") && !(isLatent() && tensor.name.ends_with(".attn_v_b.weight")))
+      for (const Piece &piece : piecesOf(tensor))
+        addTensor(piece, views); // (rope_f…: a setting, factorsOf)
+  }
+  return views;
 }
 
 } // namespace

@@ -35,6 +35,7 @@ constexpr Architecture architectures[] = {
     {"falcon", "falcon", "FalconForCausalLM", blocks},
     {"gptneox", "gpt_neox", "GPTNeoXForCausalLM", "gpt_neox.layers."},
     {"gpt-oss", "gpt_oss", "GptOssForCausalLM"},
+    {"deepseek2", "deepseek_v2", "DeepseekV2ForCausalLM"},
 };
 
 struct Renaming {
@@ -68,6 +69,16 @@ constexpr Renaming parts[] = {
     {"ffn_gate_inp", "block_sparse_moe.gate", "llama"},
     {"ffn_gate_inp", "mlp.router", "gpt-oss"},
     {"attn_sinks", "self_attn.sinks", "gpt-oss"},
+    {"attn_q_a", "self_attn.q_a_proj", "deepseek2"},
+    {"attn_q_a_norm", "self_attn.q_a_layernorm", "deepseek2"},
+    {"attn_q_b", "self_attn.q_b_proj", "deepseek2"},
+    {"attn_kv_a_mqa", "self_attn.kv_a_proj_with_mqa", "deepseek2"},
+    {"attn_kv_a_norm", "self_attn.kv_a_layernorm", "deepseek2"},
+    {"attn_kv_b", "self_attn.kv_b_proj", "deepseek2"},
+    {"exp_probs_b", "mlp.gate.e_score_correction_bias", "deepseek2"},
+    {"ffn_gate_shexp", "mlp.shared_experts.gate_proj", "deepseek2"},
+    {"ffn_up_shexp", "mlp.shared_experts.up_proj", "deepseek2"},
+    {"ffn_down_shexp", "mlp.shared_experts.down_proj", "deepseek2"},
     {"ffn_gate_inp", "mlp.gate"},
     {"ffn_gate_inp_shexp", "mlp.shared_expert_gate"},
     {"ffn_gate_shexp", "mlp.shared_expert.gate_proj"},
@@ -128,6 +139,7 @@ std::string renamed(const Renaming (&table)[n], const std::string &architecture,
 
 const Architecture mixtral = {"llama", "mixtral", "MixtralForCausalLM"};
 const Architecture mistral = {"llama", "mistral", "MistralForCausalLM"};
+const Architecture deepseek3 = {"deepseek2", "deepseek_v3", "DeepseekV3ForCausalLM"};
 const Architecture olmo3 = {"olmo2", "olmo3", "Olmo3ForCausalLM"};
 
 const Architecture *architectureCalled(const std::string &name, std::string &known) {

@@ -12,8 +12,9 @@ struct Architecture {
 
 /// Null where it is not known; `known` is then a list of those that are.
 const Architecture *architectureCalled(const std::string &name, std::string &known);
-/// What `llama` is where it has experts, and where it has a window; what `olmo2` is where it has one.
-extern const Architecture mixtral, mistral, olmo3;
+/// What `llama` is where it has experts, and where it has a window; what `olmo2` is where it has one; what
+/// `deepseek2` is where experts are chosen by a sigmoid.
+extern const Architecture mixtral, mistral, olmo3, deepseek3;
 
 /// A layer's part, one of a stack of experts ("*" stands for its number), a tensor of the whole model; empty where that
 /// is not known.

@@ -54,6 +54,7 @@ constexpr Cut cuts[] = {
     {"chatglm-bpe", gpt4},
     {"glm4", gpt4},
     {"qwen2", qwen, true},
+    {"deepseek-r1-qwen", qwen, true},
     {"stablelm2", qwen},
     {"starcoder", nullptr, false, false, digits},
     {"refact", nullptr, false, false, digits},
@@ -238,6 +239,20 @@ std::string tokenizerOf(const File &file) {
   std::string text = *kind == "llama" ? words.pieces() : words.bytePairs();
   Tokenizer::parse(text, file.what() + ": its tokenizer");
   return text;
+}
+
+huggingface::ChatTemplate chatOf(const File &file) {
+  huggingface::ChatTemplate chat;
+  chat.text = file.text("tokenizer.chat_template").value_or("");
+  std::vector<std::string_view> tokens = file.texts("tokenizer.ggml.tokens");
+  for (auto [name, key] : {std::pair("bos_token", "tokenizer.ggml.bos_token_id"),
+                           {"eos_token", "tokenizer.ggml.eos_token_id"},
+                           {"unk_token", "tokenizer.ggml.unknown_token_id"},
+                           {"pad_token", "tokenizer.ggml.padding_token_id"}})
+    if (std::optional<int64_t> number = file.whole(key);
+        number && *number >= 0 && *number < static_cast<int64_t>(tokens.size()))
+      chat.tokens[name] = tokens[static_cast<size_t>(*number)];
+  return chat;
 }
 
 } // namespace kiln::gguf

@@ -183,6 +183,33 @@ TEST(GgufFile, ExpertsThatDoNotFitAreRefused) {
   says(small("qwen3moe", shared), "'qwen3moe.expert_shared_count' is 1, which is not known here");
 }
 
+// DeepSeek's: experts of one kind, and keys and values that fit each other.
+TEST(GgufFile, LatentHeadsThatDoNotFitAreRefused) {
+  auto of = [](uint32_t gate) {
+    return std::vector{
+        entry32("deepseek2.expert_count", 4),           entry32("deepseek2.expert_used_count", 2),
+        entry32("deepseek2.expert_shared_count", 1),    entry32("deepseek2.leading_dense_block_count", 0),
+        entry32("deepseek2.attention.kv_lora_rank", 2), entry32("deepseek2.attention.key_length", 4),
+        entry32("deepseek2.attention.value_length", 2), entry32("deepseek2.rope.dimension_count", 2),
+        entry32("deepseek2.expert_gating_func", gate)};
+  };
+  auto says = [](const std::string &file, const std::string &what) {
+    std::string why = refused(file);
+    EXPECT_NE(why.find(what), std::string::npos) << why;
+  };
+  says(small("deepseek2", of(3)), "'deepseek2.expert_gating_func' is 3, and there are no tensors 'exp_probs_b'");
+  says(small("deepseek2", of(2)), "that is neither DeepSeek's version 2 nor its version 3");
+  says(small("deepseek2", {of(1)[0], of(1)[1]}), "'deepseek2.attention.kv_lora_rank' is missing;");
+  std::vector<std::string> narrow = of(1);
+  narrow[5] = entry32("deepseek2.attention.key_length", 2);
+  says(small("deepseek2", narrow), "'deepseek2.attention.key_length' is 2; more than rope.dimension_count is expected");
+  says(small("deepseek2", of(1), tensor("blk.0.attn_k_b.weight", {2, 2, 2}, 0, 32), 1),
+       "the tensor 'blk.0.attn_v_b.weight' is missing");
+  says(small("deepseek2", of(1),
+             tensor("blk.0.attn_k_b.weight", {2, 2, 2}, 0, 32) + tensor("blk.0.attn_v_b.weight", {4, 2}, 0, 64), 2),
+       "'blk.0.attn_k_b.weight' and 'blk.0.attn_v_b.weight' are no keys and values of the same heads");
+}
+
 // What a setting is called in a message is what the file has, and no folder's word for it: where it is read, and in
 // what the text asserts.
 TEST(GgufFile, MessagesNameTheFilesKeys) {
