@@ -19,12 +19,16 @@ namespace {
 
 using Pair = std::pair<int32_t, int32_t>;
 
-const char *preTokenizerJson = R"({"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true})";
+std::string preTokenizerJson(bool prefixSpace) {
+  return format(R"({"type":"ByteLevel","add_prefix_space":%s,"trim_offsets":true,"use_regex":true})",
+                prefixSpace ? "true" : "false");
+}
 const char *lowercaseJson = R"({"type":"Lowercase"})";
 
 class Trainer {
 public:
-  Trainer(const std::vector<std::string> &specials, bool lowercase) : lowercase_(lowercase) {
+  Trainer(const std::vector<std::string> &specials, bool lowercase, bool prefixSpace)
+      : preTokenizer_(preTokenizerJson(prefixSpace)), lowercase_(lowercase) {
     for (const std::string &special : specials) {
       made_.emplace(special, static_cast<int32_t>(tokens_.size())); // a merge that spells it makes no second one
       tokens_.push_back(special);
@@ -90,8 +94,8 @@ public:
                  "\"normalized\": false, \"special\": true}",
                  i ? "," : "", i, jsonQuote(tokens_[i]).c_str());
     text += std::string("\n  ],\n  \"normalizer\": ") + (lowercase_ ? lowercaseJson : "null") +
-            ",\n  \"pre_tokenizer\": " + preTokenizerJson + ",\n  \"post_processor\": " + aroundJson() +
-            ",\n  \"decoder\": " + preTokenizerJson +
+            ",\n  \"pre_tokenizer\": " + preTokenizer_ + ",\n  \"post_processor\": " + aroundJson() +
+            ",\n  \"decoder\": " + preTokenizer_ +
             ",\n  \"model\": {\n    \"type\": \"BPE\", \"dropout\": null, \"unk_token\": null, "
             "\"continuing_subword_prefix\": null, \"end_of_word_suffix\": null, \"fuse_unk\": false, "
             "\"byte_fallback\": false, \"ignore_merges\": false,\n    \"vocab\": {";
@@ -186,8 +190,9 @@ private:
         queue_.push({pairs_[one], one});
   }
 
-  PreTokenizer cut_ = [] {
-    Json json = Json::parse(preTokenizerJson, "the trainer's pre_tokenizer");
+  std::string preTokenizer_;
+  PreTokenizer cut_ = [this] {
+    Json json = Json::parse(preTokenizer_, "the trainer's pre_tokenizer");
     return parsePreTokenizer(&json, "the trainer");
   }();
   Normalizer lower_ = [] {
@@ -210,8 +215,8 @@ private:
 } // namespace
 
 std::string trainTokenizer(const std::vector<std::string_view> &texts, size_t size, size_t least,
-                           const std::vector<std::string> &specials, bool lowercase) {
-  Trainer trainer(specials, lowercase);
+                           const std::vector<std::string> &specials, bool lowercase, bool prefixSpace) {
+  Trainer trainer(specials, lowercase, prefixSpace);
   for (std::string_view text : texts)
     trainer.read(text);
   trainer.merge(size, least);
@@ -239,9 +244,9 @@ int commandTokenizerTrain(const TokenizerOptions &options) {
         fail("'%s' is empty; there is nothing to learn from", file.c_str());
     }
     checkUnprotected(options.output);
-    std::string json =
-        trainTokenizer({texts.begin(), texts.end()}, static_cast<size_t>(options.vocabulary),
-                       static_cast<size_t>(std::max<int64_t>(options.least, 1)), specials, options.lowercase);
+    std::string json = trainTokenizer({texts.begin(), texts.end()}, static_cast<size_t>(options.vocabulary),
+                                      static_cast<size_t>(std::max<int64_t>(options.least, 1)), specials,
+                                      options.lowercase, options.prefixSpace);
     size_t size = Tokenizer::parse(json, "the new tokenizer")->size();
     AtomicFile out(options.output);
     out.write(json);

@@ -347,6 +347,8 @@ static CLI::App *addTokenizer(CLI::App &app, kiln::TokenizerOptions &options) {
   train->add_option("--special", options.specials, "a special token; several may be given (default: <|endoftext|>)")
       ->allow_extra_args(false);
   train->add_flag("--lowercase", options.lowercase, "capitals count as small letters");
+  train->add_flag("--prefix-space", options.prefixSpace,
+                  "a space before each text that begins with none: a word alone is the one within a text");
   train->add_option("-o,--output", options.output, "the file to write (default: tokenizer.json)");
   return train;
 }

@@ -6,6 +6,7 @@
 #include "runtime/support/Error.h"
 
 #include <cerrno>
+#include <cmath>
 #include <csignal>
 #include <unistd.h>
 
@@ -32,10 +33,15 @@ extern "C" void onInterrupt(int signal) {
 }
 } // namespace
 
+/// Four decimals, or where these would say nothing three digits.
+static std::string shown(double figure) {
+  return format(figure != 0 && std::abs(figure) < 1e-3 ? "%.3g" : "%.4f", figure);
+}
+
 std::string Training::detail(double loss) const {
-  std::string text = format("loss %.4f", loss);
+  std::string text = "loss " + shown(loss);
   if (!std::isnan(lastValidation_))
-    text += format("  val %.4f", lastValidation_);
+    text += "  val " + shown(lastValidation_);
   return text;
 }
 
@@ -143,9 +149,9 @@ int Training::run() {
 void Training::tellEnd(std::FILE *text) const {
   std::string best = position_.bestStep < 0
                          ? ""
-                         : format("; best validation %s %.4f after step %lld", at_->recipe.metric.c_str(),
-                                  position_.best, static_cast<long long>(position_.bestStep));
-  std::string loss = std::isnan(lastLoss_) ? "" : format("; loss %.4f", lastLoss_); // none where no step was left
+                         : format("; best validation %s %s after step %lld", at_->recipe.metric.c_str(),
+                                  shown(position_.best).c_str(), static_cast<long long>(position_.bestStep));
+  std::string loss = std::isnan(lastLoss_) ? "" : "; loss " + shown(lastLoss_); // none where no step was left
   if (lostNorms_ > 1)
     std::fprintf(stderr, "note: the gradient norm of %lld steps was not finite\n", static_cast<long long>(lostNorms_));
   const Visit &visit = plan_[visit_];

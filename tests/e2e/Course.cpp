@@ -125,6 +125,8 @@ TEST(Dose, TheLastBiasEndsAtMinus16) {
   EXPECT_NEAR(weights.at("final").data[0], -16.0, 0.02);
   EXPECT_EQ(weights.at("w10").data[0], 12.6F);
   EXPECT_LT(dose.figures(true, 0)["loss"].get<double>(), 1e-6);
+  std::string said = dose.withData({"train"}).out; // not "loss 0.0000"
+  EXPECT_NE(said.find("e-", said.find("done after 100 steps; loss ")), std::string::npos) << said;
 }
 
 TEST(Dose, AllWeightsFreeFindTheCurve) {

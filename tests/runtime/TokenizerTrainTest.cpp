@@ -54,6 +54,22 @@ TEST(TokenizerTrain, LowercaseAndTemplate) {
   EXPECT_EQ(Tokenizer::parse(trainTokenizer({"ab"}, 400, 1, {"[CLS]"}), "made")->sequence(false).size(), 1u);
 }
 
+// A word alone, at the beginning of a text and within one is one token.
+TEST(TokenizerTrain, PrefixSpace) {
+  auto with = Tokenizer::parse(trainTokenizer({"ab cd\nab cd\n"}, 400, 1, {"x1"}, false, true), "made");
+  auto idsOf = [](const Tokenizer &tokenizer, const char *text) {
+    std::vector<int32_t> ids;
+    tokenizer.encode(text, ids);
+    return ids;
+  };
+  EXPECT_EQ(idsOf(*with, "ab").size(), 1u);
+  EXPECT_EQ(idsOf(*with, "ab"), idsOf(*with, " ab"));
+  std::vector<int32_t> both = idsOf(*with, "ab cd");
+  EXPECT_EQ(both, (std::vector<int32_t>{idsOf(*with, "ab")[0], idsOf(*with, "cd")[0]}));
+  auto without = Tokenizer::parse(trainTokenizer({"ab cd\nab cd\n"}, 400, 1, {"x1"}), "made");
+  EXPECT_NE(idsOf(*without, "cd"), idsOf(*without, " cd"));
+}
+
 TEST(TokenizerTrain, Ends) {
   auto sizeOf = [](const std::string &json) { return Tokenizer::parse(json, "made")->size(); };
   EXPECT_EQ(sizeOf(trainTokenizer({"abab ab"}, 400, 1, {"x1"})), 257u + 3); // ab, abab, " ab"
