@@ -112,6 +112,28 @@ std::optional<Sentences> readOthers(const std::string &folder, Settings &setting
   return sentences;
 }
 
+/// What is made of pictures: as processor_config.json says, where the processor of several kinds of input has one of
+/// images in it, else preprocessor_config.json.
+PictureText readPictures(const std::string &folder) {
+  PictureText picture;
+  std::string whole = inside(folder, "processor_config.json"), own = inside(folder, "preprocessor_config.json");
+  bool found = false;
+  inFile(whole, [&] {
+    if (!isThere(whole))
+      return;
+    Json json = readSettingsFile(whole);
+    if (const Json *images = json.find("image_processor"); images && images->isObject()) {
+      picture = readPicture(*images, "'" + whole + "'");
+      found = true;
+    }
+  });
+  inFile(own, [&] {
+    if (!found && isThere(own))
+      picture = readPicture(readSettingsFile(own), "'" + own + "'");
+  });
+  return picture;
+}
+
 /// Beside the tokenizer, in a file of its own or among its settings.
 ChatTemplate readChat(const std::string &folder) {
   ChatTemplate chat;
@@ -282,11 +304,7 @@ Imported readFolder(const std::string &path, const std::string &architecture, bo
   std::string what = inside(path, "config.json");
   Settings settings(readSettingsFile(what), "'" + what + "'");
   std::optional<Sentences> sentences = readOthers(path, settings);
-  PictureText picture;
-  inFile(inside(path, "preprocessor_config.json"), [&] {
-    if (std::string seen = inside(path, "preprocessor_config.json"); isThere(seen))
-      picture = readPicture(readSettingsFile(seen), "'" + seen + "'");
-  });
+  PictureText picture = readPictures(path);
   std::string asked = architecture.empty() && sentences ? modelFor(*sentences, settings) : architecture;
   WeightChoice choice;
   choice.files.push_back({weightsOf(path), ""});

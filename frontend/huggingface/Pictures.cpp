@@ -16,9 +16,9 @@ bool isSet(const Json &json, const char *key, bool otherwise) {
 
 int64_t pixels(const Json &value) { return value.integer(1, 1 << 16); }
 
-/// A size that is written as a pair, as one number, or as the shorter edge.
+/// A size that is written as a pair, as one number, or as the shorter edge; and what a picture is scaled to before.
 struct Size {
-  int64_t height = 0, width = 0, shortest = 0;
+  int64_t height = 0, width = 0, shortest = 0, tall = 0, wide = 0;
 
   static Size of(const Json &value, bool square) {
     Size size;
@@ -37,6 +37,22 @@ struct Size {
   bool isPair() const { return height > 0; }
 };
 
+/// Whether a size that is one number is that of both edges, as the processor has it; else it is the shorter one's.
+bool isSquare(const Json &json, bool otherwise) {
+  const Json *type = json.find("image_processor_type");
+  if (!type || !type->isString())
+    type = json.find("feature_extractor_type");
+  if (!type || !type->isString())
+    return otherwise;
+  for (const char *one : {"DeiT", "ViT", "Beit", "EfficientNet", "Segformer", "Siglip"})
+    if (type->string().starts_with(one))
+      return true;
+  for (const char *one : {"Bit", "CLIP", "ChineseCLIP", "ConvNext", "MobileNet", "PoolFormer", "Levit"})
+    if (type->string().starts_with(one))
+      return false;
+  return otherwise;
+}
+
 /// The size that pictures are made; throws Error where Kiln has no such way.
 Size sizeOf(const Json &json) {
   bool crops = isSet(json, "do_center_crop", false);
@@ -45,7 +61,7 @@ Size sizeOf(const Json &json) {
   const Json *size = json.find("size"), *crop = json.find("crop_size"), *part = json.find("crop_pct");
   if (!size || size->isNull())
     fail("there is no 'size'");
-  Size to = Size::of(*size, !crops && !part);
+  Size to = Size::of(*size, isSquare(json, !crops && !part));
   if (part && !part->isNull() && to.shortest > 0) { // ConvNeXt: below 384 pixels a part of a larger picture
     Size whole{to.shortest, to.shortest, 0};
     if (to.shortest < 384)
@@ -53,9 +69,13 @@ Size sizeOf(const Json &json) {
     to = whole;
   } else if (crops) {
     Size middle = crop && !crop->isNull() ? Size::of(*crop, true) : Size();
-    if (!middle.isPair() || to.shortest == 0)
-      fail("the middle is cut out of pictures that were scaled to one size");
+    if (!middle.isPair())
+      fail("the middle is cut out of pictures (do_center_crop), and there is no 'crop_size'");
+    if (to.shortest == 0 && !to.isPair())
+      fail("the size of a picture hangs on its own");
     middle.shortest = to.shortest;
+    middle.tall = to.height;
+    middle.wide = to.width;
     to = middle;
   }
   if (!to.isPair())
@@ -74,6 +94,10 @@ std::string pictureOf(const Json &json, const Size &size) {
   std::string text = "dict(size=(" + std::to_string(size.height) + ", " + std::to_string(size.width) + ")";
   if (size.shortest > 0)
     text += ", shortest=" + std::to_string(size.shortest);
+  if (size.tall > 0)
+    text += ", stretch=(" + std::to_string(size.tall) + ", " + std::to_string(size.wide) + ")";
+  if (size.tall > 0 || size.shortest > 0)
+    text += ", middle=\"down\"";
   static const char *filters[] = {"nearest", "lanczos", "bilinear", "bicubic"}; // by Pillow's numbers
   int64_t filter = json.integerOr("resample", 2);
   if (filter < 0 || filter > 3)

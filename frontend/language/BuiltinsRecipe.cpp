@@ -84,8 +84,8 @@ llvm::ArrayRef<Builtin> recipeBuiltins() {
        "quotes=True, normalise=False, missing=None, validation=None, test=None, shuffle=True",
        makeRecord, Space::Reader},
       {"images",
-       "path, labels=None, batch, size=(28, 28), channels=None, mean=0.0, std=1.0, shortest=None, "
-       "resample=\"bilinear\", classes=None, rows=None, validation=None, test=None, shuffle=True",
+       "path, labels=None, batch, size=(28, 28), channels=None, mean=0.0, std=1.0, shortest=None, stretch=None, "
+       "middle=\"even\", resample=\"bilinear\", classes=None, rows=None, validation=None, test=None, shuffle=True",
        makeRecord, Space::Reader},
       {"pairs",
        "source, target, batch, source_words, target_words, max_length, bucket=50, validation=None, test=None, "

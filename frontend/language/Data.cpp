@@ -96,6 +96,12 @@ static void pictureSettings(ReaderSettings &settings, int64_t channels) {
   settings.ofChannels("std", channels);
   if (!settings["shortest"].isNone())
     settings.count("shortest", 1, 1 << 16);
+  int64_t height = 0, width = 0;
+  if (!settings["stretch"].isNone())
+    settings.size(height, width, "stretch");
+  if (height > 0 && !settings["shortest"].isNone())
+    settings.wrong("stretch", "None, since `shortest` keeps a picture's proportions,");
+  settings.oneOf("middle", {"even", "down"});
   settings.oneOf("resample", {"nearest", "bilinear", "bicubic", "lanczos"});
 }
 
@@ -114,7 +120,7 @@ static void imageFields(ReaderSettings &settings, DataSource &source, const Dim 
   pictureSettings(settings, folder ? channels : 1);
   settings.classes();
   rowSettings(settings);
-  for (const char *option : {"shortest", "classes"})
+  for (const char *option : {"shortest", "stretch", "classes"})
     if (!folder && !settings[option].isNone())
       settings.wrong(option, "None, since the images are in a file of one size with a file of labels,");
   if (folder)
@@ -406,15 +412,18 @@ mlir::Attribute pictureAttribute(Elaborator &e, const Value &dict) {
   for (const auto &[name, value] : record.fields)
     if (mlir::Attribute attribute = toAttribute(e, value, dict.origin))
       given.push_back(b.getNamedAttr(name, attribute));
-  static const std::vector<std::string> known = {"size", "channels", "shortest", "resample", "mean", "std"};
+  static const std::vector<std::string> known = {"size",   "channels", "shortest", "stretch",
+                                                 "middle", "resample", "mean",     "std"};
   for (const std::string &name : *dict.names)
     if (!llvm::is_contained(known, name)) {
       std::string near = nearest(name, known);
-      e.error(dict.origin, "picture has no '" + name + "'; it has size, channels, shortest, resample, mean and std")
+      e.error(dict.origin,
+              "picture has no '" + name + "'; it has size, channels, shortest, stretch, middle, resample, mean and std")
           .withHelp(near.empty() ? "" : "did you mean '" + near + "'?");
       return {};
     }
   for (auto [name, value] : {std::pair("channels", Value::integerOf(3)),
+                             {"middle", Value::stringOf("even")},
                              {"resample", Value::stringOf("bilinear")},
                              {"mean", Value::floatOf(0.0)},
                              {"std", Value::floatOf(1.0)}})

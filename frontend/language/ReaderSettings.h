@@ -89,14 +89,14 @@ struct ReaderSettings {
     wrong("missing", "a number" + list);
   }
   /// A number, or (height, width).
-  void size(int64_t &height, int64_t &width) {
-    const Value &size = (*this)["size"];
+  void size(int64_t &height, int64_t &width, std::string_view name = "size") {
+    const Value &size = (*this)[name];
     bool pair = size.isList() && size.items->size() == 2;
     const Value &one = pair ? (*size.items)[0] : size, &other = pair ? (*size.items)[1] : size;
     std::optional<int64_t> first = one.isNumeral() ? one.asInteger() : std::nullopt;
     std::optional<int64_t> second = other.isNumeral() ? other.asInteger() : std::nullopt;
     if (!first || !second || std::min(*first, *second) < 1 || std::max(*first, *second) > 1 << 16)
-      return wrong("size", "a number from 1 to 65536, or (height, width),");
+      return wrong(name, "a number from 1 to 65536, or (height, width),");
     height = *first;
     width = *second;
   }

@@ -97,13 +97,15 @@ std::vector<uint8_t> pass(const std::vector<uint8_t> &source, int64_t outer, int
 }
 
 /// The middle of a picture, black around it where it is smaller. Halves are rounded to even, as torchvision's
-/// center_crop.
-Picture middleOf(const Picture &picture, int64_t height, int64_t width) {
+/// center_crop, or down, as transformers'.
+Picture middleOf(const Picture &picture, int64_t height, int64_t width, bool down) {
   Picture result{height, width, picture.channels, {}};
   result.pixels.resize(static_cast<size_t>(height * width * picture.channels));
   // Of what is larger the part begins there; of what is smaller it is padded, the larger half behind it.
-  auto begin = [](int64_t has, int64_t wants) {
-    return has >= wants ? std::llrint(static_cast<double>(has - wants) / 2.0) : -((wants - has) / 2);
+  auto begin = [&](int64_t has, int64_t wants) -> int64_t {
+    if (has < wants)
+      return -((wants - has) / 2);
+    return down ? (has - wants) / 2 : std::llrint(static_cast<double>(has - wants) / 2.0);
   };
   int64_t top = begin(picture.height, height), left = begin(picture.width, width);
   for (int64_t y = std::max<int64_t>(0, -top); y < height && y + top < picture.height; ++y) {
@@ -171,6 +173,12 @@ PictureForm PictureForm::parse(const Json &options, const std::string &what) {
   form.shortest = options.integerOr("shortest", 0);
   if (form.shortest < 0 || form.shortest > 1 << 16)
     fail("%s: shortest=%lld is not from 1 to 65536", what.c_str(), static_cast<long long>(form.shortest));
+  if (const Json *stretch = options.find("stretch"); stretch && !stretch->isNull()) {
+    bool both = stretch->isArray() && stretch->array().size() == 2;
+    form.tall = (both ? stretch->array()[0] : *stretch).integer(1, 1 << 16);
+    form.wide = (both ? stretch->array()[1] : *stretch).integer(1, 1 << 16);
+  }
+  form.down = options.stringOr("middle", "even") == "down";
   std::string filter = options.stringOr("resample", "bilinear");
   static const std::pair<const char *, Filter> filters[] = {{"nearest", Filter::Nearest},
                                                             {"bilinear", Filter::Bilinear},
@@ -191,16 +199,18 @@ PictureForm PictureForm::parse(const Json &options, const std::string &what) {
 Picture PictureForm::read(const std::string &path) const {
   std::string what = "'" + path + "'";
   Picture picture = parsePicture(readFile(path), channels, what);
+  if (tall > 0)
+    return middleOf(resized(picture, tall, wide, filter), height, width, down);
   if (shortest == 0)
     return picture.height == height && picture.width == width ? picture : resized(picture, height, width, filter);
   // The longer edge is cut to whole pixels, as torchvision's Resize.
   int64_t edge = std::min(picture.height, picture.width);
-  int64_t tall = shortest * picture.height / edge, wide = shortest * picture.width / edge;
-  if (tall * wide > int64_t{1} << 26)
+  int64_t high = shortest * picture.height / edge, broad = shortest * picture.width / edge;
+  if (high * broad > int64_t{1} << 26)
     fail("%s is %lld by %lld pixels: too long for a shorter edge of %lld", what.c_str(),
          static_cast<long long>(picture.width), static_cast<long long>(picture.height),
          static_cast<long long>(shortest));
-  return middleOf(resized(picture, tall, wide, filter), height, width);
+  return middleOf(resized(picture, high, broad, filter), height, width, down);
 }
 
 void PictureForm::numbers(const Picture &picture, float *out) const {

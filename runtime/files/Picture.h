@@ -20,7 +20,8 @@ struct Picture {
 bool isPicture(std::string_view path);
 
 /// One (grey: (19595 R + 38470 G + 7471 B) / 65536, as Pillow's mode L) or three channels; what is transparent is not
-/// looked at. Throws Error with `what` (the file) for what is no picture, is damaged, or has more than 2^26 pixels.
+/// looked at. Upright, where EXIF says how the camera was held. Throws Error with `what` (the file) for what is no
+/// picture, is damaged, or has more than 2^26 pixels.
 Picture parsePicture(std::string_view bytes, int64_t channels, const std::string &what);
 
 enum class Filter : uint8_t { Nearest, Bilinear, Bicubic, Lanczos };
@@ -34,10 +35,13 @@ struct PictureForm {
   /// The shorter edge is scaled to this many pixels, the other one with it, and the middle of height x width cut out
   /// (black around what is smaller); 0: both are scaled to height x width, whatever they were.
   int64_t shortest = 0;
+  int64_t tall = 0, wide = 0; ///< both edges are scaled to these first, and the middle is cut out; 0: not so
+  bool down = false; ///< where the middle begins between two pixels, it does so at the former, not the even one
   Filter filter = Filter::Bilinear;
   std::vector<float> mean, deviation; ///< of each channel
 
-  /// Of options `size`, `channels`, `shortest`, `resample`, `mean`, `std`. Throws Error with `what` for others.
+  /// Of options `size`, `channels`, `shortest`, `stretch`, `middle`, `resample`, `mean`, `std`. Throws Error with
+  /// `what` for others.
   static PictureForm parse(const Json &options, const std::string &what);
   int64_t elements() const { return channels * height * width; }
   /// A file's picture in this size. Throws Error.

@@ -70,6 +70,65 @@ void checkBmp(const Bytes &bytes, uint64_t width, uint64_t height) {
   bytes.need(bytes(10, 4) + (bits + 31) / 32 * 4 * (height - 1) + (bits + 7) / 8);
 }
 
+/// How a camera was held, 1 to 8, as the directory in front of a TIFF file says; 1 where it says nothing that is known.
+int heldIn(std::string_view tiff) {
+  bool little = tiff.starts_with("II");
+  auto number = [&](size_t at, size_t count) {
+    uint64_t value = 0;
+    for (size_t i = 0; i < count && at + count <= tiff.size(); ++i)
+      value = value << 8 | static_cast<uint8_t>(tiff[little ? at + count - 1 - i : at + i]);
+    return value;
+  };
+  if ((!little && !tiff.starts_with("MM")) || number(2, 2) != 42)
+    return 1;
+  size_t at = number(4, 4);
+  for (uint64_t entries = at < tiff.size() ? number(at, 2) : 0; entries > 0; --entries)
+    if (size_t entry = at + 2 + 12 * (entries - 1); entry + 12 <= tiff.size() && number(entry, 2) == 0x112)
+      if (uint64_t held = number(entry + 8, 2); number(entry + 2, 2) == 3 && held >= 1 && held <= 8)
+        return static_cast<int>(held);
+  return 1;
+}
+
+/// The same of a picture: of a JPEG's segments or a PNG's chunks one has EXIF's directory.
+int heldAs(std::string_view bytes) {
+  auto number = [&](size_t at, size_t count) {
+    uint64_t value = 0;
+    for (size_t i = 0; i < count; ++i)
+      value = value << 8 | static_cast<uint8_t>(bytes[at + i]);
+    return value;
+  };
+  if (bytes.starts_with("\xff\xd8"))
+    for (size_t at = 2; at + 4 <= bytes.size() && number(at, 1) == 0xff && number(at + 1, 1) != 0xda;
+         at += 2 + number(at + 2, 2))
+      if (number(at + 1, 1) == 0xe1 && bytes.substr(at + 4).starts_with(std::string_view("Exif\0\0", 6)))
+        return heldIn(bytes.substr(at + 10, number(at + 2, 2) - 8));
+  if (bytes.starts_with("\x89PNG"))
+    for (size_t at = 8; at + 8 <= bytes.size(); at += 12 + number(at, 4))
+      if (bytes.substr(at + 4, 4) == "eXIf")
+        return heldIn(bytes.substr(at + 8, number(at, 4)));
+  return 1;
+}
+
+/// A picture upright, of one that was taken so.
+Picture upright(Picture picture, int held) {
+  if (held == 1)
+    return picture;
+  bool turns = held >= 5; // rows become columns
+  Picture result{turns ? picture.width : picture.height, turns ? picture.height : picture.width, picture.channels, {}};
+  result.pixels.reserve(picture.pixels.size());
+  for (int64_t y = 0; y < result.height; ++y)
+    for (int64_t x = 0; x < result.width; ++x) {
+      int64_t row = turns ? x : y, column = turns ? y : x;
+      if (held == 3 || held == 4 || held == 6 || held == 7)
+        row = picture.height - 1 - row;
+      if (held == 2 || held == 3 || held == 7 || held == 8)
+        column = picture.width - 1 - column;
+      auto from = picture.pixels.begin() + (row * picture.width + column) * picture.channels;
+      result.pixels.insert(result.pixels.end(), from, from + picture.channels);
+    }
+  return result;
+}
+
 } // namespace
 
 Picture parsePicture(std::string_view bytes, int64_t channels, const std::string &what) {
@@ -105,7 +164,7 @@ Picture parsePicture(std::string_view bytes, int64_t channels, const std::string
       for (int64_t c = 0; c < channels; ++c)
         to[c] = from[kept == 3 ? c : 0];
   }
-  return picture;
+  return upright(std::move(picture), heldAs(bytes));
 }
 
 } // namespace kiln

@@ -80,6 +80,54 @@ TEST(Pictures, SizesAreAsPillowMakesThem) {
   EXPECT_EQ(seen, 9);
 }
 
+/// A directory of EXIF with one entry: how the camera was held.
+std::string exif(int held, bool little) {
+  auto number = [&](uint32_t value, int count) {
+    std::string bytes;
+    for (int i = 0; i < count; ++i)
+      bytes += static_cast<char>(value >> 8 * (little ? i : count - 1 - i));
+    return bytes;
+  };
+  return (little ? "II" : "MM") + number(42, 2) + number(8, 4) + number(1, 2) + number(0x112, 2) + number(3, 2) +
+         number(1, 4) + number(static_cast<uint32_t>(held), 2) + number(0, 6);
+}
+
+TEST(Pictures, StandUpright) {
+  Safetensors all = Safetensors::open(folder + "pictures.safetensors");
+  std::string png = readFile(folder + "small.png"), jpg = readFile(folder + "small.jpg");
+  for (int held = 1; held <= 8; ++held)
+    for (bool little : {true, false}) {
+      std::string way = ".way" + std::to_string(held), tiff = exif(held, little), chunk = png, segment = jpg;
+      chunk.insert(33, std::string(3, '\0') + static_cast<char>(tiff.size()) + "eXIf" + tiff + "CRC?"); // behind IHDR
+      segment.insert(2, std::string("\xff\xe1\0", 3) + static_cast<char>(tiff.size() + 8) + std::string("Exif\0\0", 6) +
+                            tiff);
+      EXPECT_EQ(furthest(parsePicture(chunk, 3, "png"), pictureOf(*all.find("png" + way))), 0) << held;
+      EXPECT_LE(furthest(parsePicture(segment, 3, "jpg"), pictureOf(*all.find("jpg" + way))), 3) << held;
+      for (size_t size = 0; size < tiff.size(); ++size) { // a directory that is cut says nothing
+        std::string cut = jpg;
+        cut.insert(2, std::string("\xff\xe1\0", 3) + static_cast<char>(size + 8) + std::string("Exif\0\0", 6) +
+                          tiff.substr(0, size));
+        EXPECT_EQ(parsePicture(cut, 3, "jpg").pixels.size(), 12u * 13 * 3);
+      }
+    }
+  EXPECT_EQ(parsePicture(std::string(jpg).insert(2, std::string("\xff\xe1\0\x16", 4) + std::string("Exif\0\0", 6) +
+                                                        exif(9, true).substr(0, 14)),
+                         3, "jpg")
+                .height,
+            12);
+}
+
+TEST(Pictures, TheMiddleOfStretchedOnesIsCutOut) {
+  Picture whole = parsed("small.png"), wide = resized(whole, 9, 12, Filter::Bicubic);
+  PictureForm form = PictureForm::parse(
+      Json::parse(R"({"size":[4,5],"stretch":[9,12],"middle":"down","resample":"bicubic"})", "form"), "form");
+  Picture middle = form.read(folder + "small.png");
+  for (int64_t y = 0; y < 4; ++y) // (9 - 4) / 2 is 2.5, and (12 - 5) / 2 3.5: down to 2 and 3
+    for (int64_t x = 0; x < 15; ++x)
+      EXPECT_EQ(middle.pixels[static_cast<size_t>(y * 15 + x)],
+                wide.pixels[static_cast<size_t>((y + 2) * 36 + 3 * 3 + x)]);
+}
+
 TEST(Pictures, TheMiddleIsCutOut) {
   PictureForm form = PictureForm::parse(
       Json::parse(R"({"size":[5,4],"shortest":12,"channels":1,"mean":0.5,"std":0.5})", "form"), "form");
