@@ -35,7 +35,7 @@
 #include <stdint.h>
 
 #define KILN_VK_MAGIC 0x4b564b31u /* "1KVK" */
-#define KILN_VK_ARTIFACT_VERSION 5
+#define KILN_VK_ARTIFACT_VERSION 6
 #define KILN_VK_MAX_PUSH_WORDS 32
 /* Of an invocation's loops: beyond that shaders have strips. (Mesa's llvmpipe ends them after 65,535.) */
 #define KILN_VK_SURE_PASSES 60000
@@ -61,7 +61,10 @@ enum {
   KILN_VK_BUFFER_ARRAYS = 1u << 13, /* shaderStorageBufferArrayDynamicIndexing */
   /* Not features but kinds of devices, for variants of which each is right everywhere, and one faster here */
   KILN_VK_ON_CPU = 1u << 12, /* VK_PHYSICAL_DEVICE_TYPE_CPU */
-  KILN_VK_FEATURE_COUNT = 14
+  /* With KILN_VK_COOPERATIVE_MATRIX. VK_KHR_shader_bfloat16 with its matrices, and a shape for bf16 x bf16 + f32 */
+  KILN_VK_MATRIX_BF16 = 1u << 14,
+  KILN_VK_MATRIX_I8 = 1u << 15, /* and a shape for i8 x i8 + i32, signed; the sides as above */
+  KILN_VK_FEATURE_COUNT = 16
 };
 
 static inline const char *kiln_vk_feature_name(uint32_t bit) {
@@ -78,7 +81,9 @@ static inline const char *kiln_vk_feature_name(uint32_t bit) {
                                                            "arithmetic subgroup operations",
                                                            "VK_KHR_cooperative_matrix (f16 to f32)",
                                                            "a processor as the device",
-                                                           "shaderStorageBufferArrayDynamicIndexing"};
+                                                           "shaderStorageBufferArrayDynamicIndexing",
+                                                           "VK_KHR_cooperative_matrix (bf16 to f32)",
+                                                           "VK_KHR_cooperative_matrix (i8 to i32)"};
   return bit < KILN_VK_FEATURE_COUNT ? names[bit] : "an unknown feature";
 }
 
@@ -96,7 +101,12 @@ enum {
   KILN_VK_KIND_SCATTER = 9,
   KILN_VK_KIND_ATTENTION = 10,
   KILN_VK_KIND_ATTENTION_SHARED = 11,
-  KILN_VK_KIND_COUNT = 12
+  KILN_VK_KIND_PRODUCT_BF16 = 12,
+  KILN_VK_KIND_PRODUCT_I8 = 13,
+  KILN_VK_KIND_PRODUCT_SPLIT = 14,
+  KILN_VK_KIND_ATTENTION_MATRIX = 15,
+  KILN_VK_KIND_ATTENTION_BF16 = 16,
+  KILN_VK_KIND_COUNT = 17
 };
 static inline const char *kiln_vk_kind_name(uint32_t kind) {
   static const char *const names[KILN_VK_KIND_COUNT] = {"kernels made by hand",
@@ -110,7 +120,12 @@ static inline const char *kiln_vk_kind_name(uint32_t kind) {
                                                         "products of cooperative matrices",
                                                         "scatter",
                                                         "attention",
-                                                        "attention in workgroup memory"};
+                                                        "attention in workgroup memory",
+                                                        "products of cooperative matrices of bf16",
+                                                        "products of cooperative matrices of i8",
+                                                        "products of f32 split in two bf16",
+                                                        "attention by cooperative matrices",
+                                                        "attention by cooperative matrices of bf16"};
   return kind < KILN_VK_KIND_COUNT ? names[kind] : "an unknown kind";
 }
 
@@ -179,7 +194,11 @@ enum {
   KILN_VK_SPECIALIZE_MATRIX_ROWS = 2,
   KILN_VK_SPECIALIZE_MATRIX_COLUMNS = 3,
   KILN_VK_SPECIALIZE_MATRIX_DEPTH = 4,
-  KILN_VK_SPECIALIZE_STRIP = 5 /* `value` where the driver ends loops, and strips help against it; else 1 */
+  KILN_VK_SPECIALIZE_STRIP = 5, /* `value` where the driver ends loops, and strips help against it; else 1 */
+  /* Of its shapes for KILN_VK_MATRIX_BF16 and KILN_VK_MATRIX_I8: rows, columns and depth in turn */
+  KILN_VK_SPECIALIZE_BF16_ROWS = 6,
+  KILN_VK_SPECIALIZE_I8_ROWS = 9,
+  KILN_VK_SPECIALIZE_COUNT = 12
 };
 typedef struct kiln_vk_specialization {
   uint32_t id;   /* constant_id, a 32-bit constant */

@@ -124,24 +124,16 @@ Expr Contraction::window(Emitter &emitter, const Index &b, const Index &n, const
 /// How many elements a vector of 16 bytes has.
 static int64_t perVector(kiln_dtype dtype) { return 16 / byteSize(dtype); }
 
-bool Contraction::hasNeighbours(const Emitter &emitter, const Workgroup &group, const Operand &operand,
-                                kiln_dtype dtype) const {
+bool Contraction::hasVectors(const Emitter &emitter, const Workgroup &group, const Operand &operand,
+                             kiln_dtype type) const {
   if (operand.place < 0 || operand.contiguous == Operand::None ||
-      !group.canLoadVectors(static_cast<uint32_t>(operand.place), dtype))
+      !group.canLoadVectors(static_cast<uint32_t>(operand.place), type))
     return false;
   // The innermost axis, in memory and among those that it belongs to, has a multiple of as many elements.
   const std::vector<kiln_extent> &dims =
       emitter.graph.type(emitter.graph.inputs[static_cast<size_t>(operand.place)]).dims;
   const std::vector<size_t> &axes = operand.contiguous == Operand::Free ? operand.freeAxes : operand.depthAxes;
-  return dims.back().slot < 0 && dims.back().value % perVector(dtype) == 0 && operand.permutation.back() == axes.back();
-}
-
-bool Contraction::hasVectors(const Emitter &emitter, const Workgroup &group, const Operand &operand) const {
-  return dtype == KILN_F32 && hasNeighbours(emitter, group, operand, KILN_F32);
-}
-
-bool Contraction::hasEights(const Emitter &emitter, const Workgroup &group, const Operand &operand) const {
-  return hasNeighbours(emitter, group, operand, KILN_F16);
+  return dims.back().slot < 0 && dims.back().value % perVector(type) == 0 && operand.permutation.back() == axes.back();
 }
 
 std::string Contraction::vector(Emitter &emitter, Workgroup &group, const Operand &operand, const Index &b,

@@ -28,16 +28,15 @@ struct Contraction {
   /// Stores the kernel's outputs at one element of the result. False where an output takes more than that element.
   bool store(Emitter &emitter, const Index &b, const Index &m, const Index &n, const Expr &sum) const;
 
-  /// Four neighbours of f32 in memory as a vec4, or eight of f16 as a uvec4: along the free axes (from the index on, a
-  /// multiple of as many), or along the depth.
-  bool hasVectors(const Emitter &emitter, const Workgroup &group, const Operand &operand) const;
-  bool hasEights(const Emitter &emitter, const Workgroup &group, const Operand &operand) const;
+  /// Whether neighbours that fill 16 bytes can be read at once, of an operand that lies in memory in that type: along
+  /// the free axes (from an index on that is a multiple of as many), or along the depth. Of f32 a vec4, of others a
+  /// uvec4.
+  bool hasVectors(const Emitter &emitter, const Workgroup &group, const Operand &operand, kiln_dtype type) const;
   std::string vector(Emitter &emitter, Workgroup &group, const Operand &operand, const Index &b, const Index &free,
                      const Index &k) const;
 
 private:
   bool readConvolution(const Graph &graph);
-  bool hasNeighbours(const Emitter &emitter, const Workgroup &group, const Operand &operand, kiln_dtype dtype) const;
   Index place(const Operand &operand, const Index &b, const Index &free, const Index &k) const;
   Expr window(Emitter &emitter, const Index &b, const Index &n, const Index &k) const;
   Expr widen(Emitter &emitter, uint32_t value, const Index &index) const;

@@ -57,10 +57,24 @@ ContractionPrinter::TileItem ContractionPrinter::openTiles(int bm, int bn, int b
   TileItem its;
   its.part = named(emitter.mod(item, emitter.index(splits)));
   Expr tile = named(emitter.div(item, emitter.index(splits)));
-  its.column = named(emitter.mul(emitter.mod(tile, number(tilesAcross)), emitter.index(bn)));
-  Expr above = named(emitter.div(tile, number(tilesAcross)));
-  its.row = named(emitter.mul(emitter.mod(above, number(tilesDown)), emitter.index(bm)));
-  its.batch = named(emitter.div(above, number(tilesDown)));
+  // Tiles of a few rows and many columns follow each other down, then across: what runs at the same time reads fewer
+  // rows and columns, and finds them in the cache.
+  constexpr int64_t band = 8;
+  bool inBands = tilesDown.at(graph.extentBounds) > band && tilesAcross.at(graph.extentBounds) > band;
+  if (inBands) {
+    Expr within = named(emitter.mod(tile, number(tiles))), wide = number(Number(band) * tilesAcross);
+    Expr first = named(emitter.mul(emitter.div(within, wide), emitter.index(band)));
+    Expr inBand = named(emitter.mod(within, wide));
+    Expr height = least(emitter.sub(number(tilesDown), first), emitter.index(band));
+    its.row = named(emitter.mul(emitter.add(first, emitter.mod(inBand, height)), emitter.index(bm)));
+    its.column = named(emitter.mul(emitter.div(inBand, height), emitter.index(bn)));
+    its.batch = named(emitter.div(tile, number(tiles)));
+  } else {
+    its.column = named(emitter.mul(emitter.mod(tile, number(tilesAcross)), emitter.index(bn)));
+    Expr above = named(emitter.div(tile, number(tilesAcross)));
+    its.row = named(emitter.mul(emitter.mod(above, number(tilesDown)), emitter.index(bm)));
+    its.batch = named(emitter.div(above, number(tilesDown)));
+  }
   its.batchIndex = emitter.unlinear(form.batch, its.batch);
   its.begin = emitter.index(0);
   its.end = number(k);

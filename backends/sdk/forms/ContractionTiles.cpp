@@ -102,7 +102,8 @@ public:
   Strip(ContractionPrinter &printer, const Operand &operand, bool isLeft, int size, int unroll)
       : printer(printer), operand(operand), isLeft(isLeft), size(size), unroll(unroll),
         count(isLeft ? printer.m : printer.n), dims(isLeft ? printer.form.rows : printer.form.columns) {
-    bool vectors = printer.form.hasVectors(printer.emitter, printer.group, operand);
+    bool vectors =
+        printer.form.dtype == KILN_F32 && printer.form.hasVectors(printer.emitter, printer.group, operand, KILN_F32);
     alongDepth = vectors && operand.contiguous == Operand::Depth && unroll == 4;
     alongFree = vectors && operand.contiguous == Operand::Free && size % 4 == 0;
   }

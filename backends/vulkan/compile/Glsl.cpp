@@ -55,7 +55,7 @@ void makeStrict(std::vector<uint32_t> &words, bool fast) {
       modes = at + length;
     else if (op == spv::OpDecorate || op == spv::OpMemberDecorate)
       decorations = at + length;
-    else if (op == spv::OpTypeFloat)
+    else if (op == spv::OpTypeFloat && length == 3) // not bf16
       executionModes.insert(executionModes.end(), {4u << 16 | spv::OpExecutionMode, entry,
                                                    spv::ExecutionModeSignedZeroInfNanPreserve, words[at + 2]});
     else if (op == spv::OpFunction)
@@ -122,8 +122,8 @@ bool featuresOf(const std::vector<uint32_t> &words, uint32_t &features, uint32_t
   bool known = true;
   uint32_t widths = 0;
   bool special = false;
-  forEachInstruction(words, [&](uint32_t op, size_t at, uint32_t) {
-    if (op == spv::OpTypeFloat)
+  forEachInstruction(words, [&](uint32_t op, size_t at, uint32_t length) {
+    if (op == spv::OpTypeFloat && length == 3)
       widths |= words[at + 2];
     if (op != spv::OpCapability)
       return;
@@ -165,6 +165,10 @@ bool featuresOf(const std::vector<uint32_t> &words, uint32_t &features, uint32_t
     case spv::CapabilityVulkanMemoryModelDeviceScope: // no shader without matrices has the two
     case CapabilityCooperativeMatrixKHR:
       features |= KILN_VK_COOPERATIVE_MATRIX;
+      break;
+    case CapabilityBFloat16TypeKHR:
+    case CapabilityBFloat16CooperativeMatrixKHR:
+      features |= KILN_VK_MATRIX_BF16;
       break;
     default:
       known = false;

@@ -20,6 +20,8 @@ public:
     forEachInstruction(from, [&](uint32_t op, size_t at, uint32_t length) {
       instruction(op, {from.begin() + std::ptrdiff_t(at), from.begin() + std::ptrdiff_t(at + length)});
     });
+    if (brain)
+      addBrain();
     return std::move(to);
   }
 
@@ -41,6 +43,48 @@ private:
     }
   }
 
+  /// The type of bf16 factors.
+  uint32_t brainType() {
+    if (!brain) {
+      brain = to[boundWord]++;
+      put(spv::OpTypeFloat, {0, brain, 16, FPEncodingBFloat16KHR});
+    }
+    return brain;
+  }
+
+  /// What a module says that has such a type.
+  void addBrain() {
+    size_t capabilities = spirvHeaderWords, extensions = spirvHeaderWords;
+    forEachInstruction(to, [&](uint32_t op, size_t at, uint32_t length) {
+      if (op == spv::OpCapability)
+        capabilities = extensions = at + length;
+      else if (op == spv::OpExtension)
+        extensions = at + length;
+    });
+    static constexpr char name[20] = "SPV_KHR_bfloat16";
+    Words extension(1 + sizeof name / 4);
+    extension[0] = static_cast<uint32_t>(extension.size()) << 16 | spv::OpExtension;
+    std::memcpy(&extension[1], name, sizeof name);
+    to.insert(to.begin() + std::ptrdiff_t(extensions), extension.begin(), extension.end());
+    constexpr uint32_t capability = 2u << 16 | spv::OpCapability;
+    to.insert(to.begin() + std::ptrdiff_t(capabilities),
+              {capability, CapabilityBFloat16TypeKHR, capability, CapabilityBFloat16CooperativeMatrixKHR});
+  }
+
+  /// A matrix's type: result, component, scope, rows, columns.
+  void matrixType(const Words &w) {
+    uint32_t part = values[w[3]], component = w[2], use = part;
+    if (part == MatrixBrainLeft || part == MatrixBrainRight) {
+      component = brainType();
+      use = part - MatrixBrainLeft + MatrixLeft;
+    }
+    if (integers.contains(component))
+      integers.insert(w[1]);
+    matrices.insert(w[1]);
+    put(OpTypeCooperativeMatrixKHR,
+        {0, w[1], component, constants[spv::ScopeSubgroup], w[4], w[5], constants[use - MatrixLeft]});
+  }
+
   void instruction(uint32_t op, Words w) {
     switch (op) {
     case spv::OpCapability:
@@ -55,6 +99,7 @@ private:
       break;
     }
     case spv::OpTypeInt:
+      integers.insert(w[1]);
       to.insert(to.end(), w.begin(), w.end());
       if (w[2] == 32 && w[3] == 0)
         addConstants(w[1]);
@@ -65,9 +110,10 @@ private:
     case spv::OpConstantTrue:
       isTrue.insert(w[2]);
       break;
-    case spv::OpTypeCooperativeMatrixNV: // result, component, scope, rows, columns
-      return put(OpTypeCooperativeMatrixKHR,
-                 {0, w[1], w[2], constants[spv::ScopeSubgroup], w[4], w[5], constants[values[w[3]] - MatrixLeft]});
+    case spv::OpTypeCooperativeMatrixNV:
+      return matrixType(w);
+    case spv::OpFDiv:
+      return put(matrices.contains(w[1]) ? +spv::OpFMul : +spv::OpFDiv, w);
     case spv::OpCooperativeMatrixLoadNV: { // type, result, pointer, stride, whether by columns, memory operands
       Words load = {0, w[1], w[2], w[3], constants[isTrue.contains(w[5])], w[4]};
       load.insert(load.end(), w.begin() + 6, w.end());
@@ -79,6 +125,8 @@ private:
       return put(OpCooperativeMatrixStoreKHR, store);
     }
     case spv::OpCooperativeMatrixMulAddNV:
+      if (integers.contains(w[1])) // of signed ones
+        w.push_back(MatrixOperandsAllSigned);
       return put(OpCooperativeMatrixMulAddKHR, w);
     default:
       break;
@@ -91,6 +139,8 @@ private:
   std::map<uint32_t, uint32_t> constants; // value to id: of ours
   std::map<uint32_t, uint32_t> values;    // id to value
   std::set<uint32_t> isTrue;              // ids
+  std::set<uint32_t> matrices, integers;  // types; matrices of integers are both
+  uint32_t brain = 0;                     // type; 0: none yet
 };
 } // namespace
 

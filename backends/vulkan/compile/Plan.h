@@ -46,6 +46,7 @@ struct Variant {
   std::vector<Dispatch> dispatches;
   uint32_t subgroupMost = 0; // the most invocations of a subgroup that it works with; 0: any
   uint32_t kind = KILN_VK_KIND_NONE;
+  bool matrices = false; // by Matrices.h
 };
 
 struct KernelPlan {
@@ -62,13 +63,14 @@ struct Refusal {
 
 /// What the compile side knows of a kernel beside its graph.
 struct Settings {
-  bool fast = false;         // math=fast: the language's own exp and log, sums in whatever order
-  bool processor = true;     // make variants for processors that run shaders
-  bool gpu = true;           // and for all else
-  uint64_t partBytes = 0;    // largest binding
-  std::vector<bool> aligned; // of each place: bound exactly in every launch. Empty: of none
-  std::vector<int32_t> home; // of each place: the input in whose memory every launch has it; -1: its own. Empty: all
-  uint32_t launches = 1;     // of the kernel, in all of the program
+  bool fast = false;          // math=fast: the language's own exp and log, sums in whatever order
+  bool processor = true;      // make variants for processors that run shaders
+  bool gpu = true;            // and for all else
+  uint64_t partBytes = 0;     // largest binding
+  std::vector<bool> aligned;  // of each place: bound exactly in every launch. Empty: of none
+  std::vector<int32_t> home;  // of each place: the input in whose memory every launch has it; -1: its own. Empty: all
+  uint32_t launches = 1;      // of the kernel, in all of the program
+  bool plainMatrices = false; // no variants but those of matrices, which any device runs (Matrices.h): for tests
 };
 
 } // namespace kiln::vulkan

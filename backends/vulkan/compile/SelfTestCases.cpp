@@ -20,12 +20,12 @@ namespace {
 }
 
 /// Adds a kernel and compiles its shaders.
-void add(ArtifactWriter &writer, const sdk::Graph &graph, const KernelPlan &plan) {
+void add(ArtifactWriter &writer, const sdk::Graph &graph, const KernelPlan &plan, bool fast = false) {
   std::vector<std::vector<uint32_t>> modules;
   std::string error;
   for (const Variant &variant : plan.variants)
     for (const Dispatch &dispatch : variant.dispatches)
-      if (!compileGlsl(dispatch.glsl, /*fast=*/false, modules.emplace_back(), error))
+      if (!compileGlsl(dispatch.glsl, fast, modules.emplace_back(), error))
         fail(graph.name + ": " + error);
   std::vector<const std::vector<uint32_t> *> code;
   for (const std::vector<uint32_t> &module : modules)
@@ -83,6 +83,7 @@ struct Case {
   std::vector<Values> inputs;
   std::vector<uint8_t> expected; // its only output's bytes
   uint32_t feature = 0;          // that it tries; 0: its form
+  bool fast = false;
 
   explicit Case(int32_t shape, uint32_t feature = 0) : feature(feature) {
     graph.shape = shape;
@@ -185,8 +186,10 @@ Case columns(int64_t rows, int64_t width, int64_t axis) {
   return made;
 }
 
-Case product(kiln_dtype dtype, int64_t m, int64_t k, int64_t n) {
+Case product(kiln_dtype dtype, int64_t m, int64_t k, int64_t n, bool fast = false) {
   Case made(KILN_SHAPE_CONTRACT);
+  made.fast = fast;
+  kiln_dtype sums = dtype == KILN_I8 ? KILN_I32 : dtype;
   uint32_t x = made.input(dtype, {m, k}), y = made.input(dtype, {k, n});
   Values result;
   for (int64_t i = 0; i < m; ++i)
@@ -197,7 +200,7 @@ Case product(kiln_dtype dtype, int64_t m, int64_t k, int64_t n) {
       result.push_back(sum);
     }
   made.output(
-      made.op("dot_general", {x, y}, dtype, {m, n},
+      made.op("dot_general", {x, y}, sums, {m, n},
               {ints("lhs_batch", {}), ints("rhs_batch", {}), ints("lhs_contract", {1}), ints("rhs_contract", {0})}),
       result);
   return made;
@@ -256,10 +259,12 @@ std::vector<Case> allCases() {
   cases.push_back(rows());
   cases.push_back(columns(3000, 6, 0));
   cases.push_back(columns(3, 20'000, 1));
-  cases.push_back(product(KILN_F32, 37, 70, 45));  // with edges
-  cases.push_back(product(KILN_F32, 20, 600, 24)); // the depth in parts
-  cases.push_back(product(KILN_F32, 3, 200, 40));  // an element for some invocations
-  cases.push_back(product(KILN_F16, 32, 48, 40));  // by matrices
+  cases.push_back(product(KILN_F32, 37, 70, 45));         // with edges
+  cases.push_back(product(KILN_F32, 20, 600, 24));        // the depth in parts
+  cases.push_back(product(KILN_F32, 3, 200, 40));         // an element for some invocations
+  for (kiln_dtype dtype : {KILN_F16, KILN_BF16, KILN_I8}) // by matrices
+    cases.push_back(product(dtype, 32, 48, 40));
+  cases.push_back(product(KILN_F32, 32, 48, 40, /*fast=*/true)); // split
   cases.push_back(scatter());
   cases.push_back(attention());
   return cases;
@@ -290,11 +295,12 @@ int main(int count, char **arguments) {
   uint32_t kernel = 2;
   for (Case &each : allCases()) {
     settings.aligned.assign(each.graph.inputs.size() + 1, true);
+    settings.fast = each.fast;
     KernelPlan plan;
     Refusal refusal;
     if (!planKernel(each.graph, settings, plan, refusal))
       fail(refusal.reason);
-    add(writer, each.graph, plan);
+    add(writer, each.graph, plan, each.fast);
     table += "    {" + std::to_string(kernel++) + ", " + std::to_string(each.feature) + ", " +
              std::to_string(expected.size()) + ", {";
     for (uint32_t value : each.graph.inputs)

@@ -172,7 +172,7 @@ std::string Shader::specialize(uint32_t kind, int32_t otherwise) {
 }
 
 void Shader::useMatrices() {
-  extensions.insert({"GL_NV_cooperative_matrix", "GL_KHR_memory_scope_semantics",
+  extensions.insert({"GL_NV_cooperative_matrix", "GL_NV_integer_cooperative_matrix", "GL_KHR_memory_scope_semantics",
                      "GL_EXT_shader_explicit_arithmetic_types_float16", "GL_EXT_control_flow_attributes"});
   pragmas = "#pragma use_vulkan_memory_model\n"
             "// A matrix's scope, 100 to 102, stands for its part in the product: left, right, sum (MatrixWords.h).\n";
@@ -301,6 +301,10 @@ static std::string extensionsFor(const std::string &text) {
   } table[] = {{"int8_t", "GL_EXT_shader_8bit_storage"},
                {"int16_t", "GL_EXT_shader_16bit_storage"},
                {"float16_t", "GL_EXT_shader_16bit_storage"},
+               {"shared float16_t", "GL_EXT_shader_explicit_arithmetic_types_float16"},
+               {"shared uint16_t", "GL_EXT_shader_explicit_arithmetic_types_int16"},
+               {"icoopmatNV<8", "GL_EXT_shader_explicit_arithmetic_types_int8"},
+               {"shared int8_t", "GL_EXT_shader_explicit_arithmetic_types_int8"},
                {"int64_t", "GL_EXT_shader_explicit_arithmetic_types_int64"},
                {"i64vec", "GL_EXT_shader_explicit_arithmetic_types_int64"}};
   std::set<std::string> needed;

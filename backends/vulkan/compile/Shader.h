@@ -40,6 +40,8 @@ public:
   static constexpr uint32_t mostLanes = 64;
   /// A constant that the run side sets to what the kind says of the device; gives its name.
   std::string specialize(uint32_t kind, int32_t otherwise);
+  /// Text of a struct or a function that the body uses; stands in front of the places.
+  void define(const std::string &text) { globals.push_back(text); }
   /// Turns cooperative matrices on, and the memory model that comes with them.
   void useMatrices();
 

@@ -10,13 +10,17 @@ namespace kiln::vulkan {
 
 constexpr size_t spirvHeaderWords = 5;
 
-/// Of SPV_KHR_cooperative_matrix, which glslang 12 does not know.
+/// Of SPV_KHR_cooperative_matrix and SPV_KHR_bfloat16, which glslang 12 does not know.
 enum : uint32_t {
   OpTypeCooperativeMatrixKHR = 4456,
   OpCooperativeMatrixLoadKHR = 4457,
   OpCooperativeMatrixStoreKHR = 4458,
   OpCooperativeMatrixMulAddKHR = 4459,
-  CapabilityCooperativeMatrixKHR = 6022
+  CapabilityCooperativeMatrixKHR = 6022,
+  CapabilityBFloat16TypeKHR = 5116,
+  CapabilityBFloat16CooperativeMatrixKHR = 5118,
+  FPEncodingBFloat16KHR = 0,
+  MatrixOperandsAllSigned = 15 // MatrixASignedComponentsKHR and so on: of both factors, the sums and the result
 };
 
 /// Calls visit(opcode, index of its first word, number of words) for each instruction, as far as lengths make sense.

@@ -1,3 +1,4 @@
+// Which of the sdk's forms a kernel gets, and which of their variants the target wants.
 #include "backends/vulkan/compile/Strategy.h"
 #include "backends/sdk/forms/Forms.h"
 #include <algorithm>
@@ -25,7 +26,11 @@ static bool isPossible(const sdk::Graph &graph, Refusal &refusal) {
 static void choose(const Settings &settings, KernelPlan &plan) {
   if (plan.variants.size() < 2)
     return;
+  bool matrices = settings.plainMatrices && std::any_of(plan.variants.begin(), plan.variants.end(),
+                                                        [](const Variant &variant) { return variant.matrices; });
   auto unwanted = [&](const Variant &variant) {
+    if (matrices)
+      return !variant.matrices;
     bool processor = variant.features & KILN_VK_ON_CPU;
     return processor ? !settings.processor : !settings.gpu;
   };
@@ -43,8 +48,6 @@ static uint32_t kindOf(std::string_view form, const Variant &variant) {
                {"product", KILN_VK_KIND_PRODUCT, KILN_VK_KIND_PRODUCT_SHARED},
                {"scatter", KILN_VK_KIND_SCATTER, KILN_VK_KIND_SCATTER},
                {"attention", KILN_VK_KIND_ATTENTION, KILN_VK_KIND_ATTENTION_SHARED}};
-  if (variant.features & KILN_VK_COOPERATIVE_MATRIX)
-    return KILN_VK_KIND_PRODUCT_MATRIX;
   bool shares = std::any_of(variant.dispatches.begin(), variant.dispatches.end(),
                             [](const Dispatch &dispatch) { return dispatch.sharedBytes > 0; });
   for (const auto &row : table)
@@ -56,6 +59,14 @@ static uint32_t kindOf(std::string_view form, const Variant &variant) {
 void PlanBuilder::variant(Device device) {
   variants.emplace_back();
   variants.back().features = device == Device::Processor ? static_cast<uint32_t>(KILN_VK_ON_CPU) : 0;
+}
+
+void PlanBuilder::needMatrices(Factor factor) {
+  if (settings.plainMatrices)
+    return;
+  uint32_t more = factor == Factor::BF16 ? KILN_VK_MATRIX_BF16 : factor == Factor::I8 ? KILN_VK_MATRIX_I8 : 0;
+  variants.back().features = KILN_VK_COOPERATIVE_MATRIX | more;
+  variants.back().subgroupMost = Shader::mostLanes;
 }
 
 bool PlanBuilder::launch(const std::vector<ScratchArray> &scratch,
@@ -78,11 +89,12 @@ bool planKernel(const sdk::Graph &graph, const Settings &settings, KernelPlan &p
     return false;
   PlanBuilder builder(graph, settings);
   if (!sdk::buildKernel(builder, refusal.reason, refusal.op,
-                        [&](sdk::ContractionBuilder &product) { addMatrices(builder, product); }))
+                        [&](sdk::ContractionBuilder &product) { addMatrices(builder, product, settings); }))
     return false;
   plan = {std::move(builder.variants), builder.scratchBytes, builder.form};
   for (Variant &variant : plan.variants)
-    variant.kind = kindOf(plan.form, variant);
+    if (!variant.matrices)
+      variant.kind = kindOf(plan.form, variant);
   choose(settings, plan);
   return true;
 }

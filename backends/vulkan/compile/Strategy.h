@@ -2,6 +2,7 @@
 #pragma once
 
 #include "backends/sdk/forms/Contraction.h"
+#include "backends/vulkan/compile/Matrices.h"
 #include "backends/vulkan/compile/Shader.h"
 
 namespace kiln::vulkan {
@@ -23,6 +24,9 @@ public:
   bool launch(const std::vector<ScratchArray> &scratch,
               const std::function<bool(sdk::Workgroup &group, sdk::Emitter &emitter)> &print) override;
 
+  /// Of the variant that was begun last: what a device needs for such factors.
+  void needMatrices(Factor factor);
+
   std::vector<Variant> variants;
 
 private:
@@ -31,7 +35,7 @@ private:
 
 /// Tries the forms in turn; false with a refusal where none fits.
 bool planKernel(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan, Refusal &refusal);
-/// A product of f16 by cooperative matrices, where it is one, as one more variant.
-void addMatrices(PlanBuilder &builder, sdk::ContractionBuilder &product);
+/// A product by cooperative matrices, where they have its operands, as one more variant.
+void addMatrices(PlanBuilder &builder, sdk::ContractionBuilder &product, const Settings &settings);
 
 } // namespace kiln::vulkan

@@ -10,6 +10,7 @@ Settings Target::settings() const {
   settings.fast = fast;
   settings.processor = processor;
   settings.gpu = gpu;
+  settings.plainMatrices = plainMatrices;
   settings.partBytes = partBytes;
   return settings;
 }
@@ -28,9 +29,11 @@ bool Target::read(const kiln_target &target, Target &out, std::string &error) {
     out.gpu = false;
   else if (device == "gpu")
     out.processor = false;
+  else if (device == "plain-matrices")
+    out.processor = false, out.plainMatrices = true;
   else if (!device.empty() && device != "portable" && device != "native") {
     error = "the vulkan backend has no device profile '" + std::string(device) +
-            "'; it has portable (the default), gpu, and processor (lavapipe)";
+            "'; it has portable (the default), gpu, processor (lavapipe), and plain-matrices (for tests)";
     return false;
   }
   if (math == "fast")

@@ -9,6 +9,7 @@ struct Target {
   uint32_t alignment = 256; // the largest minStorageBufferOffsetAlignment that a device may have
   uint64_t partBytes = static_cast<uint64_t>(1) << 27; // the smallest maxStorageBufferRange
   bool processor = true, gpu = true;                   // which variants are made
+  bool plainMatrices = false;                          // Settings::plainMatrices
   bool fast = false;
   uint32_t jobs = 1;
 

@@ -54,7 +54,7 @@ std::string Artifact::wrongDispatch(const kiln_vk_dispatch &dispatch) const {
             : word.kind != KILN_VK_WORD_EXPRESSION || !good(word.value))
       return "a word of no known kind";
   for (const kiln_vk_specialization &each : specializations(dispatch))
-    if (each.kind > KILN_VK_SPECIALIZE_STRIP)
+    if (each.kind >= KILN_VK_SPECIALIZE_COUNT)
       return "a specialization of no known kind";
   for (const kiln_vk_expression &expression : dispatch.grid)
     if (!good(expression))

@@ -39,7 +39,7 @@ Failure Device::open() {
     queues[i].queueCount = 1;
     queues[i].pQueuePriorities = &priority;
   }
-  FeatureChain chain(physical.hasCooperativeMatrix);
+  FeatureChain chain(physical);
   chain.setMask(physical.features);
   chain.v12.timelineSemaphore = VK_TRUE;
   std::vector<const char *> extensions;
@@ -48,6 +48,8 @@ Failure Device::open() {
   if (physical.hasCooperativeMatrix)
     extensions.insert(extensions.end(),
                       {VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME});
+  if (physical.hasCooperativeMatrix && physical.hasBfloat16)
+    extensions.push_back(VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME);
   VkDeviceCreateInfo info = {};
   info.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO;
   info.pNext = &chain.core;

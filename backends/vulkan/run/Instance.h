@@ -21,7 +21,8 @@ struct PhysicalDevice {
   uint8_t deviceId[VK_UUID_SIZE] = {}, driverId[VK_UUID_SIZE] = {};
   uint32_t features = 0; ///< KILN_VK_* of the artifact
   uint32_t subgroupSize = 0;
-  uint32_t matrix[3] = {}; ///< rows, columns, depth of KILN_VK_COOPERATIVE_MATRIX's shape
+  /// Rows, columns, depth of the shape for KILN_VK_COOPERATIVE_MATRIX, KILN_VK_MATRIX_BF16 and KILN_VK_MATRIX_I8.
+  uint32_t matrix[3] = {}, matrixBf16[3] = {}, matrixI8[3] = {};
   uint32_t computeFamily = 0;
   uint32_t transferFamily = 0; ///< computeFamily where there is none for transfers alone
   uint32_t timestampBits = 0;
@@ -29,7 +30,7 @@ struct PhysicalDevice {
   uint32_t memoryHeap = 0;         ///< that one
   uint64_t maxAllocationBytes = 0; ///< of one buffer
   bool unified = false;            ///< all of its memory is the host's too
-  bool hasMemoryBudget = false, hasCooperativeMatrix = false, flushesDenormals = false;
+  bool hasMemoryBudget = false, hasCooperativeMatrix = false, hasBfloat16 = false, flushesDenormals = false;
 };
 
 /// Devices are sorted: discrete, integrated, virtual, processors; else as the loader lists them.

@@ -9,16 +9,18 @@
 
 namespace kiln::vulkan {
 
-FeatureChain::FeatureChain(bool withMatrix) {
+FeatureChain::FeatureChain(const PhysicalDevice &device) {
   core.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2;
   v11.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES;
   v12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES;
   matrix.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR;
   subgroups.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES;
   matrix.pNext = &subgroups;
+  brain.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR;
+  subgroups.pNext = device.hasBfloat16 ? &brain : nullptr;
   core.pNext = &v11;
   v11.pNext = &v12;
-  v12.pNext = withMatrix ? &matrix : nullptr;
+  v12.pNext = device.hasCooperativeMatrix ? &matrix : nullptr;
 }
 
 namespace {
@@ -49,6 +51,8 @@ uint32_t FeatureChain::mask() const {
   // model is on, the scope of all shaders' atomics is a feature of it.
   if (!v12.vulkanMemoryModel || !v12.vulkanMemoryModelDeviceScope || !subgroups.computeFullSubgroups)
     result &= ~static_cast<uint32_t>(KILN_VK_COOPERATIVE_MATRIX);
+  else if (brain.shaderBFloat16Type && brain.shaderBFloat16CooperativeMatrix)
+    result |= KILN_VK_MATRIX_BF16;
   return result;
 }
 
@@ -57,6 +61,7 @@ void FeatureChain::setMask(uint32_t mask) {
   for (const Bit &bit : bits)
     *bit.at = (mask & bit.mask) != 0;
   bool matrices = (mask & KILN_VK_COOPERATIVE_MATRIX) != 0;
+  brain.shaderBFloat16Type = brain.shaderBFloat16CooperativeMatrix = (mask & KILN_VK_MATRIX_BF16) != 0;
   v12.vulkanMemoryModel = v12.vulkanMemoryModelDeviceScope = subgroups.computeFullSubgroups = matrices;
 }
 
@@ -103,34 +108,54 @@ void readExtensions(const InstanceFunctions &vk, PhysicalDevice &device) {
   device.hasMemoryBudget = has(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
   device.hasCooperativeMatrix =
       has(VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME) && has(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+  device.hasBfloat16 = has(VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME);
 }
 
-/// The largest shape of those that shaders are made for; false where the device has none.
-bool readMatrixShape(PFN_vkGetInstanceProcAddr get, VkInstance instance, PhysicalDevice &device) {
+std::vector<VkCooperativeMatrixPropertiesKHR> matrixShapes(PFN_vkGetInstanceProcAddr get, VkInstance instance,
+                                                           const PhysicalDevice &device) {
   auto list = reinterpret_cast<PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR>(
       get(instance, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR"));
   uint32_t count = 0;
   if (!list || list(device.handle, &count, nullptr))
-    return false;
+    return {};
   VkCooperativeMatrixPropertiesKHR empty = {};
   empty.sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR;
   std::vector<VkCooperativeMatrixPropertiesKHR> shapes(count, empty);
   if (list(device.handle, &count, shapes.data()))
-    return false;
+    return {};
+  shapes.resize(count);
+  return shapes;
+}
+
+/// The largest shape of those that shaders are made for; false where the device has none.
+bool largestShape(const std::vector<VkCooperativeMatrixPropertiesKHR> &shapes, VkComponentTypeKHR factors,
+                  VkComponentTypeKHR sums, uint32_t (&sides)[3]) {
   auto fits = [](uint32_t side) { return side == 8 || side == 16 || side == 32; };
   uint32_t largest = 0;
   for (const VkCooperativeMatrixPropertiesKHR &shape : shapes) {
     uint32_t size = shape.MSize * shape.NSize * shape.KSize;
-    if (shape.AType != VK_COMPONENT_TYPE_FLOAT16_KHR || shape.BType != shape.AType ||
-        shape.CType != VK_COMPONENT_TYPE_FLOAT32_KHR || shape.ResultType != shape.CType ||
+    if (shape.AType != factors || shape.BType != factors || shape.CType != sums || shape.ResultType != sums ||
         shape.scope != VK_SCOPE_SUBGROUP_KHR || shape.saturatingAccumulation || !fits(shape.MSize) ||
         !fits(shape.NSize) || !fits(shape.KSize) || shape.MSize * shape.NSize > 256 || size <= largest)
       continue;
     largest = size;
-    const uint32_t sides[] = {shape.MSize, shape.NSize, shape.KSize};
-    std::copy(std::begin(sides), std::end(sides), device.matrix);
+    sides[0] = shape.MSize, sides[1] = shape.NSize, sides[2] = shape.KSize;
   }
   return largest > 0;
+}
+
+void readMatrices(PFN_vkGetInstanceProcAddr get, VkInstance instance, PhysicalDevice &device) {
+  if (!device.hasCooperativeMatrix)
+    return;
+  auto shapes = matrixShapes(get, instance, device);
+  auto has = [&](VkComponentTypeKHR factors, VkComponentTypeKHR sums, uint32_t(&sides)[3]) {
+    return largestShape(shapes, factors, sums, sides);
+  };
+  device.hasCooperativeMatrix = has(VK_COMPONENT_TYPE_FLOAT16_KHR, VK_COMPONENT_TYPE_FLOAT32_KHR, device.matrix);
+  device.hasBfloat16 =
+      device.hasBfloat16 && has(VK_COMPONENT_TYPE_BFLOAT16_KHR, VK_COMPONENT_TYPE_FLOAT32_KHR, device.matrixBf16);
+  if (has(VK_COMPONENT_TYPE_SINT8_KHR, VK_COMPONENT_TYPE_SINT32_KHR, device.matrixI8))
+    device.features |= KILN_VK_MATRIX_I8;
 }
 
 /// False: the device has no queue that computes.
@@ -207,8 +232,8 @@ PhysicalDevice describe(const InstanceFunctions &vk, PFN_vkGetInstanceProcAddr g
   }
   readProperties(vk, device);
   readExtensions(vk, device);
-  device.hasCooperativeMatrix = device.hasCooperativeMatrix && readMatrixShape(get, instance, device);
-  FeatureChain chain(device.hasCooperativeMatrix);
+  readMatrices(get, instance, device);
+  FeatureChain chain(device);
   vk.vkGetPhysicalDeviceFeatures2(handle, &chain.core);
   device.features |= chain.mask();
   if (!readQueues(vk, device))

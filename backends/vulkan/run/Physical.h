@@ -22,8 +22,9 @@ struct FeatureChain {
   VkPhysicalDeviceVulkan12Features v12 = {};
   VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix = {};
   VkPhysicalDeviceSubgroupSizeControlFeatures subgroups = {};
+  VkPhysicalDeviceShaderBfloat16FeaturesKHR brain = {};
 
-  explicit FeatureChain(bool withMatrix);
+  explicit FeatureChain(const PhysicalDevice &device);
   FeatureChain(const FeatureChain &) = delete;
   /// Of what was asked, the artifact's mask (what are properties, not features, left out).
   uint32_t mask() const;

@@ -162,6 +162,14 @@ static uint32_t valueOf(const kiln_vk_specialization &constant, const Device &de
   case KILN_VK_SPECIALIZE_MATRIX_COLUMNS:
   case KILN_VK_SPECIALIZE_MATRIX_DEPTH:
     return device.physical.matrix[constant.kind - KILN_VK_SPECIALIZE_MATRIX_ROWS];
+  case KILN_VK_SPECIALIZE_BF16_ROWS:
+  case KILN_VK_SPECIALIZE_BF16_ROWS + 1:
+  case KILN_VK_SPECIALIZE_BF16_ROWS + 2:
+    return device.physical.matrixBf16[constant.kind - KILN_VK_SPECIALIZE_BF16_ROWS];
+  case KILN_VK_SPECIALIZE_I8_ROWS:
+  case KILN_VK_SPECIALIZE_I8_ROWS + 1:
+  case KILN_VK_SPECIALIZE_I8_ROWS + 2:
+    return device.physical.matrixI8[constant.kind - KILN_VK_SPECIALIZE_I8_ROWS];
   case KILN_VK_SPECIALIZE_STRIP:
     return device.selfTest.findings().loopPasses && device.selfTest.findings().strips ? constant.value : 1;
   default:

@@ -231,6 +231,18 @@ TEST(Dot, EveryType) {
   }
 }
 
+/// Many tiles both ways of extents that are known at run time only: a GPU's workgroups go through them in bands.
+TEST(Dot, ManyTilesOfDynamicExtents) {
+  TestKernel k("k0", "contract");
+  Dim m(700, 0), n(650, 1);
+  uint32_t l = k.input(KILN_F32, {m, 5}), r = k.input(KILN_F32, {5, n});
+  k.output(addDot(k, l, r, KILN_F32, {m, n}, nn));
+  for (const Ints &e : {Ints{700, 650}, Ints{130, 600}, Ints{690, 3}, Ints{0, 650}}) {
+    k.bindExtents({e[0], e[1]});
+    check(k, {wholeNumbers(KILN_F32, {e[0], 5}, 3), wholeNumbers(KILN_F32, {5, e[1]}, 4)}, 0);
+  }
+}
+
 /// Halves: whole tiles, edges, depths in parts, rows that begin where sixteen bytes do, and many tiles.
 TEST(Dot, HalvesOfEveryLayout) {
   for (Extents e : {Extents{16, 16, 16}, Extents{128, 64, 96}, Extents{70, 130, 33}, Extents{72, 136, 40},

@@ -30,12 +30,14 @@ std::vector<Words> instructions(const Words &module, uint32_t op) {
 std::string shader(const std::string &part) {
   return "#version 460\n"
          "#extension GL_NV_cooperative_matrix : require\n"
+         "#extension GL_NV_integer_cooperative_matrix : require\n"
+         "#extension GL_EXT_shader_explicit_arithmetic_types_int8 : require\n"
          "#extension GL_KHR_memory_scope_semantics : require\n"
          "#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require\n"
          "#pragma use_vulkan_memory_model\n"
          "layout(local_size_x = 32) in;\n"
          "layout(constant_id = 3) const int M = 16;\n"
-         "shared float16_t a[256], b[256];\nshared float c[256];\n"
+         "shared float16_t a[256], b[256];\nshared float c[256];\nshared int8_t d[256];\nshared int e[256];\n"
          "void main() {\n" +
          part + "}\n";
 }
@@ -97,6 +99,47 @@ TEST(Matrix, WordsOfKhr) {
   EXPECT_TRUE(featuresOf(words, features, unknown)) << unknown;
   EXPECT_TRUE(features & KILN_VK_COOPERATIVE_MATRIX);
   EXPECT_THAT(disassemble(words), testing::HasSubstr(";")); // whatever these tools know
+}
+
+/// Factors of bf16, which glslang is told to be f16, and of i8; the product by elements, which it has no word for.
+TEST(Matrix, WordsOfBfloatsAndBytes) {
+  Words words;
+  std::string error;
+  ASSERT_TRUE(compileGlsl(shader("  fcoopmatNV<16, 103, M, 16> left;\n"
+                                 "  coopMatLoadNV(left, a, 0, 24, false);\n"
+                                 "  fcoopmatNV<16, 104, 16, 8> right;\n"
+                                 "  coopMatLoadNV(right, b, 0, 16, true);\n"
+                                 "  fcoopmatNV<32, 102, M, 8> sum = fcoopmatNV<32, 102, M, 8>(0.0);\n"
+                                 "  sum = coopMatMulAddNV(left, right, sum) / sum;\n"
+                                 "  coopMatStoreNV(sum, c, 0, 8, false);\n"
+                                 "  icoopmatNV<8, 100, M, 16> l;\n  coopMatLoadNV(l, d, 0, 24, false);\n"
+                                 "  icoopmatNV<8, 101, 16, 8> r;\n  coopMatLoadNV(r, d, 0, 16, true);\n"
+                                 "  icoopmatNV<32, 102, M, 8> s = icoopmatNV<32, 102, M, 8>(0);\n"
+                                 "  s = coopMatMulAddNV(l, r, s);\n  coopMatStoreNV(s, e, 0, 8, false);\n"
+                                 "  c[1] = c[2] / c[3];\n"),
+                          false, words, error))
+      << error;
+  uint32_t brain = 0;                               // the type
+  for (const Words &type : instructions(words, 22)) // OpTypeFloat
+    if (type.size() == 3)
+      EXPECT_THAT(type, ElementsAre(brain = type[0], 16u, 0u));
+  EXPECT_NE(brain, 0u);
+  size_t factors = 0;
+  for (const Words &type : instructions(words, 4456))
+    factors += type[1] == brain;
+  EXPECT_EQ(factors, 2u);
+  std::vector<Words> products = instructions(words, 4459); // type, result, factors, sums, operands
+  ASSERT_EQ(products.size(), 2u);
+  EXPECT_EQ(products[0].size(), 5u);
+  ASSERT_EQ(products[1].size(), 6u);
+  EXPECT_EQ(products[1][5], 15u); // all are signed
+  EXPECT_EQ(instructions(words, spv::OpFMul).size(), 1u);
+  EXPECT_EQ(instructions(words, spv::OpFDiv).size(), 1u); // of numbers
+  EXPECT_TRUE(hasCapability(words, 5116) && hasCapability(words, 5118));
+  uint32_t features = 0, unknown = 0;
+  EXPECT_TRUE(featuresOf(words, features, unknown)) << unknown;
+  EXPECT_EQ(features & (KILN_VK_COOPERATIVE_MATRIX | KILN_VK_MATRIX_BF16),
+            KILN_VK_COOPERATIVE_MATRIX | KILN_VK_MATRIX_BF16);
 }
 
 TEST(Matrix, OtherModulesStay) {
