@@ -4,8 +4,8 @@
 // gradients of keys and values. The other rows stream by in tiles, on GPUs through workgroup memory. The softmax is the
 // running one (Milakov and Gimelshein; FlashAttention); the backward pass computes the scores again from lse. Tiles
 // that causality hides from a whole workgroup are not looked at.
+#include "backends/sdk/forms/AttentionPrinter.h"
 #include "backends/sdk/forms/Forms.h"
-#include "backends/sdk/forms/Operands.h"
 #include <algorithm>
 
 namespace kiln::sdk {
@@ -13,21 +13,11 @@ namespace kiln::sdk {
 namespace {
 constexpr int64_t widest = 256; // of a head: a row is kept in registers
 
-/// The attention op of a kernel, beside which only transposes and what makes a mask may stand.
-struct Form : AttentionForm<Graph, kiln_extent> {
-  Form(const Graph &graph, const Op &op)
-      : AttentionForm(graph, op), op(&op), causal(op.integer("causal") != 0), scale(op.real("scale", 1)),
-        groups(op.integer("groups", 1)), window(op.integer("sliding_window")) {}
-  bool isTaken(const Graph &graph) const {
-    return graph.type(q).dtype != KILN_F64 && isKept(width) && isKept(valueWidth);
-  }
-  static bool isKept(const kiln_extent &of) { return of.slot < 0 && of.value >= 1 && of.value <= widest; }
+bool isKept(const kiln_extent &width) { return width.slot < 0 && width.value >= 1 && width.value <= widest; }
 
-  const Op *op;
-  bool causal;
-  double scale;
-  int64_t groups, window; // 0: all keys up to a query's own place
-};
+bool isTaken(const Graph &graph, const AttentionKernel &form) {
+  return graph.type(form.q).dtype != KILN_F64 && isKept(form.width) && isKept(form.valueWidth);
+}
 
 /// Rows that stream by, under a name: one element a row, or `width` of them.
 struct Stream {
@@ -38,19 +28,18 @@ struct Stream {
   bool ofKeys = false;          // its heads are those of keys and values
 };
 
-class Printer {
+class Printer : AttentionPrinter {
 public:
-  Printer(const Graph &graph, const Form &form, Workgroup &group, Emitter &emitter, bool shares)
-      : graph(graph), form(form), group(group), emitter(emitter), shares(shares), threads(shares ? 64 : 16) {}
+  Printer(const Graph &graph, const AttentionKernel &form, Workgroup &group, Emitter &emitter, bool shares)
+      : AttentionPrinter(graph, form, group, emitter), shares(shares), threads(shares ? 64 : 16) {}
 
   bool forward();
   bool queryGradient(uint32_t delta);
   bool keyGradients(uint32_t delta);
 
 private:
-  void begin(const kiln_extent &rows, bool ofKeys);
+  void beginRows(const kiln_extent &rows, bool ofKeys);
   void keep(const std::string &array, uint32_t value, int64_t width, bool ofKeys = false);
-  Expr headOf(bool ofKeys) { return !ofKeys && headsTurn ? here("h") : Emitter::outer(ofKeys ? "kh" : "h"); }
   void openKeys();
   void clear(const std::string &array, int64_t width);
   /// Opens the loop over the tiles of what streams, from row `first` to `last`, and brings a tile in.
@@ -62,25 +51,9 @@ private:
   void openWidth(int64_t width) { emitter.loopNamed("d", emitter.index(0), emitter.index(width), emitter.index(1)); }
   std::string dot(const std::string &array, const std::string &name, int64_t width);
   void addTo(const std::string &array, const std::string &factor, const std::string &name, int64_t width);
-  std::string hidden(const Expr &query, const Expr &key);
-  std::string exponential(const std::string &x);
   bool storeRow(size_t result, const std::string &array, int64_t width, const std::string &factor, bool ofKeys = false);
-  bool storeOne(size_t result, const Index &index, const std::string &text);
-  std::string number(const kiln_extent &extent) { return group.word(Number(extent)); }
-  std::string literal(double x) { return emitter.literal(KILN_F32, x, 0).text; }
-  Expr here(const std::string &text) const {
-    Expr expr = emitter.name(text);
-    expr.changes = true;
-    return expr;
-  }
 
-  const Graph &graph;
-  const Form &form;
-  Workgroup &group;
-  Emitter &emitter;
-  const std::string scalar = emitter.registerType(KILN_F32), fma = emitter.language().fma, zero = literal(0);
   const bool shares;
-  bool headsTurn = false; // h is a loop's: that of the queries' heads which share the keys
   const int threads;
   int tile = 16; // rows of what streams
   std::vector<Stream> streams;
@@ -91,25 +64,21 @@ private:
 
 //===-- Rows ------------------------------------------------------------------------------------------------------===//
 
-/// A workgroup's rows are of one head. Invocations without a row go along with the last one.
-void Printer::begin(const kiln_extent &rows, bool ofKeys) {
+void AttentionPrinter::begin(const kiln_extent &rows, bool ofKeys, int rowsOfGroup) {
   const kiln_extent &heads = ofKeys ? form.keyHeads : form.heads;
-  Number tiles = ceilDiv(Number(rows), threads), groups = Number(form.batches) * Number(heads) * tiles;
-  group.local(static_cast<uint32_t>(threads));
+  Number tiles = ceilDiv(Number(rows), rowsOfGroup), groups = Number(form.batches) * Number(heads) * tiles;
   group.grid(groups);
-  emitter.line("const " + emitter.indexType() + " lane = " + localX(emitter) + ";");
   emitter.line("const " + emitter.indexType() + " own = min(group, " + group.word(groups) + " - 1), above = own / " +
                group.word(tiles) + ";");
   std::string head = "above % " + number(heads);
   emitter.line("const " + emitter.indexType() + " b = above / " + number(heads) + ", " +
                (ofKeys ? "kh = " + head : "h = " + head + ", kh = h / " + std::to_string(form.groups)) + ";");
   emitter.line("const " + emitter.indexType() + " begin = own % " + group.word(tiles) + " * " +
-               std::to_string(threads) + ", end = min(begin + " + std::to_string(threads) + ", " + number(rows) + ");");
-  emitter.line("const bool valid = group == own && begin + lane < end;");
-  emitter.line("const " + emitter.indexType() + " row = min(begin + lane, end - 1);");
+               std::to_string(rowsOfGroup) + ", end = min(begin + " + std::to_string(rowsOfGroup) + ", " +
+               number(rows) + ");");
   if (!form.causal)
     return;
-  // Where query 0 is among the keys. Further away than this no query sees a key either.
+  // Further away than this no query sees a key either.
   std::string keys = number(form.keys), queries = number(form.queries), place = keys + " - " + queries;
   if (form.started) {
     emitter.line("const " + emitter.indexType() + " start = " + emitter.element(form.start, {}).text + ";");
@@ -118,11 +87,26 @@ void Printer::begin(const kiln_extent &rows, bool ofKeys) {
   emitter.line("const " + emitter.indexType() + " place = " + place + ";");
 }
 
+std::string AttentionPrinter::firstKey() const {
+  return form.window ? "max(0, begin + place + 1 - " + std::to_string(form.window) + ")" : "0";
+}
+
+std::string AttentionPrinter::lastKey() {
+  return form.causal ? "min(" + number(form.keys) + ", end + place)" : number(form.keys);
+}
+
+/// Invocations without a row go along with the last one.
+void Printer::beginRows(const kiln_extent &rows, bool ofKeys) {
+  group.local(static_cast<uint32_t>(threads));
+  begin(rows, ofKeys, threads);
+  emitter.line("const " + emitter.indexType() + " lane = " + localX(emitter) + ";");
+  emitter.line("const bool valid = group == own && begin + lane < end;");
+  emitter.line("const " + emitter.indexType() + " row = min(begin + lane, end - 1);");
+}
+
 /// Opens the loop over the tiles of keys that some query of the workgroup may see.
 void Printer::openKeys() {
-  std::string keys = number(form.keys);
-  std::string first = form.window ? "max(0, begin + place + 1 - " + std::to_string(form.window) + ")" : "0";
-  openTiles(first, form.causal ? "min(" + keys + ", end + place)" : keys, form.keys,
+  openTiles(firstKey(), lastKey(), form.keys,
             {{"k", form.k, form.width.value, KILN_NONE, true}, {"v", form.v, form.valueWidth.value, KILN_NONE, true}});
 }
 
@@ -217,8 +201,7 @@ void Printer::addTo(const std::string &array, const std::string &factor, const s
   emitter.close();
 }
 
-/// Whether the key is none that the query sees: beyond the last one, later than it, or masked.
-std::string Printer::hidden(const Expr &query, const Expr &key) {
+std::string AttentionPrinter::hidden(const Expr &query, const Expr &key) {
   std::string name = emitter.fresh("hidden"), s = number(form.keys), t = number(form.queries);
   emitter.line(std::string(emitter.language().boolean) + " " + name + " = " + key.text + " >= " + s + " || " +
                query.text + " >= " + t + ";");
@@ -240,14 +223,18 @@ std::string Printer::hidden(const Expr &query, const Expr &key) {
   return name;
 }
 
-std::string Printer::exponential(const std::string &x) {
+std::string AttentionPrinter::exponential(const std::string &x) {
   return emitter.unary(OpCode::Exp, here("(" + x + ")"), KILN_F32).text;
+}
+
+std::string AttentionPrinter::logOfSum(const std::string &total, const std::string &divisor, const std::string &most) {
+  return "(" + total + " == " + zero + " ? " + emitter.neutral("min", KILN_F32).text + " : " + most + " + " +
+         emitter.unary(OpCode::Log, here(divisor), KILN_F32).text + ")";
 }
 
 //===-- Results ---------------------------------------------------------------------------------------------------===//
 
-/// The outputs that are the op's result, transposed or not. False where one is something else.
-bool Printer::storeOne(size_t number, const Index &index, const std::string &text) {
+bool AttentionPrinter::storeOne(size_t number, const Index &index, const std::string &text) {
   uint32_t result = form.op->results[number];
   for (size_t o = 0; o < graph.outputs.size(); ++o) {
     Transposed below = throughTransposes(graph, graph.outputs[o]);
@@ -278,20 +265,19 @@ bool Printer::storeRow(size_t number, const std::string &array, int64_t width, c
 //===-- Passes ----------------------------------------------------------------------------------------------------===//
 
 bool Printer::forward() {
-  std::string minusInfinity = emitter.neutral("max", KILN_F32).text;
-  begin(form.queries, false);
+  beginRows(form.queries, false);
   keep("q", form.q, form.width.value);
   clear("sum", form.valueWidth.value);
-  emitter.line(scalar + " most = " + minusInfinity + ", total = " + zero + ";");
+  emitter.line(scalar + " most = " + minusInfinity() + ", total = " + zero + ";");
   openKeys();
   emitter.line(scalar + " scores[" + std::to_string(tile) + "], highest = most;");
   openRows();
   std::string score = dot("q", "k", form.width.value), away = hidden(here("row"), here("(first + j)"));
-  emitter.line("scores[j] = " + away + " ? " + minusInfinity + " : " + score + " * " + literal(form.scale) + ";");
+  emitter.line("scores[j] = " + away + " ? " + minusInfinity() + " : " + score + " * " + literal(form.scale) + ";");
   // A NaN is the highest of all, and stays.
   emitter.line("if (highest == highest && !(scores[j] <= highest)) highest = scores[j];");
   emitter.close();
-  emitter.line("const " + scalar + " base = highest == " + minusInfinity + " ? " + zero + " : highest;");
+  emitter.line("const " + scalar + " base = highest == " + minusInfinity() + " ? " + zero + " : highest;");
   emitter.line("const " + scalar + " fade = " + exponential("most - base") + ";");
   emitter.line("total *= fade; most = highest;");
   openWidth(form.valueWidth.value);
@@ -308,10 +294,8 @@ bool Printer::forward() {
   bool good = storeRow(0, "sum", form.valueWidth.value, " / divisor");
   if (form.op->results.size() > 1) {
     emitter.open("if (valid)", /*guard=*/true);
-    std::string logarithm = emitter.unary(OpCode::Log, here("divisor"), KILN_F32).text;
     Index at = {Emitter::outer("b"), Emitter::outer("h"), Emitter::outer("row")};
-    good &= storeOne(
-        1, at, "(total == " + zero + " ? " + emitter.neutral("min", KILN_F32).text + " : most + " + logarithm + ")");
+    good &= storeOne(1, at, logOfSum("total", "divisor", "most"));
     emitter.close();
   }
   return good;
@@ -320,8 +304,7 @@ bool Printer::forward() {
 /// dquery, and rowsum(g * result) for the keys' dispatch.
 bool Printer::queryGradient(uint32_t delta) {
   std::string keys = number(form.keys), queries = number(form.queries);
-  std::string minusInfinity = emitter.neutral("max", KILN_F32).text;
-  begin(form.queries, false);
+  beginRows(form.queries, false);
   keep("q", form.q, form.width.value);
   keep("g", form.gradient, form.valueWidth.value);
   clear("dq", form.width.value);
@@ -335,7 +318,7 @@ bool Printer::queryGradient(uint32_t delta) {
   openKeys();
   openRows();
   std::string score = dot("q", "k", form.width.value), away = hidden(here("row"), here("(first + j)"));
-  emitter.line("const " + scalar + " s = " + away + " ? " + minusInfinity + " : " + score + " * " +
+  emitter.line("const " + scalar + " s = " + away + " ? " + minusInfinity() + " : " + score + " * " +
                literal(form.scale) + ";");
   std::string weight = exponential("s - lse"), slope = dot("g", "v", form.valueWidth.value);
   emitter.line("const " + scalar + " ds = first + j < " + keys + " ? " + weight + " * (" + slope +
@@ -351,8 +334,7 @@ bool Printer::queryGradient(uint32_t delta) {
 
 bool Printer::keyGradients(uint32_t delta) {
   std::string queries = number(form.queries);
-  std::string minusInfinity = emitter.neutral("max", KILN_F32).text;
-  begin(form.keys, true);
+  beginRows(form.keys, true);
   keep("k", form.k, form.width.value, true);
   keep("v", form.v, form.valueWidth.value, true);
   clear("dk", form.width.value);
@@ -374,7 +356,7 @@ bool Printer::keyGradients(uint32_t delta) {
              {"delta", 0, 1, delta}});
   openRows();
   std::string score = dot("k", "q", form.width.value), away = hidden(here("(first + j)"), here("row"));
-  emitter.line("const " + scalar + " s = " + away + " ? " + minusInfinity + " : " + score + " * " +
+  emitter.line("const " + scalar + " s = " + away + " ? " + minusInfinity() + " : " + score + " * " +
                literal(form.scale) + ";");
   emitter.line("const " + scalar + " lse = " + streamed("lse", "j", "0") + ";");
   emitter.line("const " + scalar + " delta = " + streamed("delta", "j", "0") + ";");
@@ -397,8 +379,8 @@ bool buildAttention(Builder &builder) {
   const Op *odd = nullptr, *op = onlyWhole(graph, {OpCode::Attention, OpCode::AttentionGrad}, odd);
   if (!op)
     return false;
-  const Form form(graph, *op);
-  if (!form.isTaken(graph))
+  const AttentionKernel form(graph, *op);
+  if (!isTaken(graph, form))
     return false;
   std::vector<ScratchArray> scratch;
   if (form.backward) {

@@ -20,8 +20,6 @@ namespace kiln::vulkan {
 namespace {
 constexpr int subgroupsDown = 2, subgroupsAcross = 2, stepDepth = 32;
 
-std::string str(int64_t number) { return std::to_string(number); }
-
 struct Kind {
   Factor factor = Factor::F16;
   bool splits = false;

@@ -6,8 +6,6 @@
 namespace kiln::vulkan {
 
 namespace {
-std::string str(int64_t number) { return std::to_string(number); }
-
 /// Of plain shaders: the shape, and how many invocations share a matrix of sums.
 constexpr int plainSide = 8, plainLanes = 8;
 

@@ -5,6 +5,8 @@
 
 namespace kiln::vulkan {
 
+inline std::string str(int64_t number) { return std::to_string(number); }
+
 /// What the factors of a product are in matrices.
 enum class Factor { F16, BF16, I8 };
 

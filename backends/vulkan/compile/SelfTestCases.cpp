@@ -77,6 +77,17 @@ sdk::Attr text(std::string name, std::string value) {
   return {std::move(name), KILN_ATTR_STRING, 0, 0, std::move(value), {}, {}};
 }
 
+/// A number as f16 or bf16 has it; 0 for those that are not normal.
+void storeNarrow(double number, kiln_dtype dtype, uint8_t *to) {
+  number = std::abs(number) < 1e-4 ? 0 : number;
+  int digits = dtype == KILN_F16 ? 10 : 7, bias = dtype == KILN_F16 ? 15 : 127, exponent = 0;
+  (void)std::frexp(number, &exponent); // within 2^(exponent - 1)
+  double whole = std::nearbyint(std::ldexp(std::abs(number), digits + 1 - exponent));
+  auto bits = static_cast<uint16_t>(number == 0 ? 0 : static_cast<int64_t>(whole) + ((exponent + bias - 2) << digits));
+  bits |= static_cast<uint16_t>(number < 0 ? 0x8000 : 0);
+  std::memcpy(to, &bits, sizeof bits);
+}
+
 /// A kernel with what its inputs give.
 struct Case {
   sdk::Graph graph;
@@ -118,7 +129,7 @@ struct Case {
     graph.ops.push_back(std::move(op));
     return made;
   }
-  /// Of whole numbers; for attention of any f32.
+  /// Of whole numbers; of floats any.
   void output(uint32_t made, const Values &values) {
     graph.outputs.push_back(made);
     graph.alias.push_back(-1);
@@ -129,6 +140,8 @@ struct Case {
       auto single = static_cast<float>(values[i]);
       if (dtype == KILN_F32)
         std::memcpy(&expected[i * size], &single, sizeof single);
+      else if (dtype == KILN_F16 || dtype == KILN_BF16)
+        storeNarrow(values[i], dtype, &expected[i * size]);
       else
         storeNumber(static_cast<int64_t>(values[i]), dtype, &expected[i * size]);
     }
@@ -221,13 +234,11 @@ Case scatter() {
   return made;
 }
 
-Case attention() {
-  const size_t queries = 5, keys = 20, width = 4;
+Case attention(kiln_dtype dtype, size_t queries, size_t keys, size_t width) {
   const double scale = 0.05;
   Case made(KILN_SHAPE_ATTENTION);
-  auto dims = [](size_t rows) { return Dims{1, 1, static_cast<int64_t>(rows), width}; };
-  uint32_t q = made.input(KILN_F32, dims(queries)), k = made.input(KILN_F32, dims(keys)),
-           v = made.input(KILN_F32, dims(keys));
+  auto dims = [&](size_t rows) { return Dims{1, 1, static_cast<int64_t>(rows), static_cast<int64_t>(width)}; };
+  uint32_t q = made.input(dtype, dims(queries)), k = made.input(dtype, dims(keys)), v = made.input(dtype, dims(keys));
   Values result(queries * width);
   for (size_t t = 0; t < queries; ++t) {
     double total = 0;
@@ -244,7 +255,7 @@ Case attention() {
       result[t * width + d] /= total;
   }
   sdk::Attr factor{"scale", KILN_ATTR_FLOAT, 0, scale, {}, {}, {}};
-  made.output(made.op("attention", {q, k, v}, KILN_F32, dims(queries), {factor, number("causal", 0)}), result);
+  made.output(made.op("attention", {q, k, v}, dtype, dims(queries), {factor, number("causal", 0)}), result);
   return made;
 }
 
@@ -266,7 +277,9 @@ std::vector<Case> allCases() {
     cases.push_back(product(dtype, 32, 48, 40));
   cases.push_back(product(KILN_F32, 32, 48, 40, /*fast=*/true)); // split
   cases.push_back(scatter());
-  cases.push_back(attention());
+  cases.push_back(attention(KILN_F32, 5, 20, 4));
+  for (kiln_dtype dtype : {KILN_F16, KILN_BF16}) // by matrices
+    cases.push_back(attention(dtype, 20, 50, 32));
   return cases;
 }
 

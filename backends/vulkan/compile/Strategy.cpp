@@ -91,6 +91,8 @@ bool planKernel(const sdk::Graph &graph, const Settings &settings, KernelPlan &p
   if (!sdk::buildKernel(builder, refusal.reason, refusal.op,
                         [&](sdk::ContractionBuilder &product) { addMatrices(builder, product, settings); }))
     return false;
+  if (builder.form == "attention")
+    addMatrixAttention(builder, settings);
   plan = {std::move(builder.variants), builder.scratchBytes, builder.form};
   for (Variant &variant : plan.variants)
     if (!variant.matrices)

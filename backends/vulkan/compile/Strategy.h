@@ -37,5 +37,7 @@ private:
 bool planKernel(const sdk::Graph &graph, const Settings &settings, KernelPlan &plan, Refusal &refusal);
 /// A product by cooperative matrices, where they have its operands, as one more variant.
 void addMatrices(PlanBuilder &builder, sdk::ContractionBuilder &product, const Settings &settings);
+/// The same of attention that has been built.
+void addMatrixAttention(PlanBuilder &builder, const Settings &settings);
 
 } // namespace kiln::vulkan

@@ -172,4 +172,113 @@ TEST(ByMatrices, ErrorOfSplitFloats) {
   }
 }
 
+//===-- Attention -------------------------------------------------------------------------------------------------===//
+
+struct Attention {
+  kiln_dtype dtype;
+  int64_t heads, groups, queries, keys, width, valueWidth;
+  bool causal = false, masked = false;
+  int64_t window = 0, start = -1;
+  const char *math = "";
+  static constexpr double scale = 0.3;
+
+  bool sees(int64_t batch, int64_t t, int64_t s) const {
+    int64_t place = t + (start < 0 ? keys - queries : start);
+    if (causal && (s > place || (window && s <= place - window)))
+      return false;
+    return !masked || isKept(batch, s);
+  }
+  static bool isKept(int64_t batch, int64_t key) { return batch == 0 && key % 3 != 1; }
+};
+
+/// Results and logarithms of sums, by plain loops in double.
+std::pair<std::vector<double>, std::vector<double>> attend(const Attention &c, const std::vector<Tensor> &in) {
+  std::vector<double> results, logarithms;
+  auto at = [](const Tensor &tensor, int64_t head, int64_t row, int64_t d, int64_t rows, int64_t width) {
+    return tensor.get((head * rows + row) * width + d).real;
+  };
+  for (int64_t head = 0; head < 2 * c.heads; ++head)
+    for (int64_t t = 0; t < c.queries; ++t) {
+      std::vector<double> sums(static_cast<size_t>(c.valueWidth));
+      double total = 0;
+      for (int64_t s = 0; s < c.keys; ++s) {
+        double score = 0;
+        for (int64_t d = 0; d < c.width; ++d)
+          score += at(in[0], head, t, d, c.queries, c.width) * at(in[1], head / c.groups, s, d, c.keys, c.width);
+        double share = c.sees(head / c.heads, t, s) ? std::exp(score * Attention::scale) : 0;
+        total += share;
+        for (int64_t d = 0; d < c.valueWidth; ++d)
+          sums[static_cast<size_t>(d)] += share * at(in[2], head / c.groups, s, d, c.keys, c.valueWidth);
+      }
+      for (double sum : sums)
+        results.push_back(total == 0 ? 0 : sum / total);
+      logarithms.push_back(total == 0 ? infinity : std::log(total));
+    }
+  return {results, logarithms};
+}
+
+void checkNear(const Tensor &got, const std::vector<double> &expected, double tolerance) {
+  int bad = 0;
+  for (size_t i = 0; i < expected.size() && bad < 4; ++i) {
+    double value = got.get(static_cast<int64_t>(i)).real;
+    if (value != expected[i] && !(std::abs(value - expected[i]) <= tolerance * std::max(1.0, std::abs(expected[i]))))
+      ++bad, ADD_FAILURE() << "element " << i << ": " << value << ", expected " << expected[i];
+  }
+}
+
+void checkAttention(const Attention &c, uint32_t kind, double tolerance) {
+  SCOPED_TRACE(std::to_string(c.queries) + " x " + std::to_string(c.keys) + " x " + std::to_string(c.width));
+  TestKernel kernel("k0", "attention");
+  Ints qs = {2, c.heads, c.queries, c.width}, ks = {2, c.heads / c.groups, c.keys, c.width},
+       vs = {2, c.heads / c.groups, c.keys, c.valueWidth};
+  std::vector<uint32_t> operands = {kernel.input(c.dtype, fixed(qs)), kernel.input(c.dtype, fixed(ks)),
+                                    kernel.input(c.dtype, fixed(vs))};
+  std::vector<Tensor> inputs = {randomTensor(c.dtype, qs, -2, 2, 1), randomTensor(c.dtype, ks, -2, 2, 2),
+                                randomTensor(c.dtype, vs, -1, 1, 3)};
+  if (c.masked) {
+    operands.push_back(kernel.input(KILN_BOOL, {2, 1, 1, c.keys}));
+    inputs.push_back(Tensor::make(KILN_BOOL, {2, 1, 1, c.keys}));
+    for (int64_t i = 0; i < inputs.back().count(); ++i)
+      inputs.back().set(i, {0, Attention::isKept(i / c.keys, i % c.keys)}); // the second batch sees nothing
+  }
+  if (c.start >= 0) {
+    operands.push_back(kernel.input(KILN_I32, {}));
+    inputs.push_back(Tensor::make(KILN_I32, {}));
+    inputs.back().set(0, {0, c.start});
+  }
+  std::vector<Attr> attributes = {Attr::real("scale", Attention::scale), integer("causal", c.causal)};
+  if (c.groups > 1)
+    attributes.push_back(integer("groups", c.groups));
+  if (c.window)
+    attributes.push_back(integer("sliding_window", c.window));
+  kernel.output(kernel.op("attention", operands, c.dtype, {2, c.heads, c.queries, c.valueWidth}, attributes));
+  kernel.output(kernel.another(KILN_F32, {{2, -1}, {c.heads, -1}, {c.queries, -1}}));
+  auto [results, logarithms] = attend(c, inputs);
+  EXPECT_THAT(kindsOf("plain-matrices", kernel, c.math), testing::ElementsAre(kind));
+  EXPECT_THAT(kindsOf("gpu", kernel, c.math), testing::ElementsAre(kind, KILN_VK_KIND_ATTENTION_SHARED));
+  for (const char *profile : profiles(featuresOf(c.dtype))) {
+    RunResult result = runOnDevice(profile, kernel, bytesOf(inputs), false, c.math);
+    SCOPED_TRACE(profile);
+    ASSERT_EQ(result.error, "");
+    decode(kernel, result);
+    checkNear(result.outputs[0], results, tolerance);
+    checkNear(result.outputs[1], logarithms, 1e-4);
+  }
+}
+
+/// Edges of queries and keys, more than one workgroup of a head, keys that several heads share.
+TEST(ByMatrices, AttentionOfHalves) {
+  checkAttention({KILN_F16, 4, 2, 70, 45, 32, 32}, KILN_VK_KIND_ATTENTION_MATRIX, 1e-3);
+  checkAttention({KILN_F16, 1, 1, 40, 90, 96, 32, true}, KILN_VK_KIND_ATTENTION_MATRIX, 1e-3);
+  checkAttention({KILN_F16, 1, 1, 20, 80, 32, 32, true, true, 17, 50}, KILN_VK_KIND_ATTENTION_MATRIX, 1e-3);
+}
+
+TEST(ByMatrices, AttentionOfBfloats) {
+  checkAttention({KILN_BF16, 2, 1, 33, 64, 32, 32, true}, KILN_VK_KIND_ATTENTION_BF16, 8e-3);
+}
+
+TEST(ByMatrices, AttentionOfSplitFloats) {
+  checkAttention({KILN_F32, 2, 2, 40, 70, 32, 32, true, true, 0, -1, "fast"}, KILN_VK_KIND_ATTENTION_BF16, 5e-5);
+}
+
 } // namespace
