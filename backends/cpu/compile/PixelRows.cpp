@@ -26,19 +26,25 @@ public:
             bool lasts)
       : builder(builder), graph(builder.graph), c(c), sink(sink), t(t), window(*c.window), matrix(matrix),
         channels(graph.bound(window.channels)), outputs(graph.bound(c.m)), depth(channels * window.taps),
-        panels(ceilDivide(outputs, t.columns())), panelStride(roundUp(depth, t.lanes) * t.columns()),
+        panels(ceilDivide(outputs, t.columns())),
+        panelStride(roundUp(depth + (c.turned ? t.lanes : 0), t.lanes) * t.columns()),
         planeStride(matrix ? graph.bound(c.right.kStride)
                            : spreadStride(window.columns + window.reach + t.lanes, bytes)) {
     int64_t filterBytes = panels * panelStride * bytes, most = t.piecesOfTask * t.rows;
     turnedStride = spreadStride(most + t.lanes, bytes);
-    filterArea = builder.reserveScratch(filterBytes);
+    packsBlocks = !lasts && t.packsBlocks;
+    if (packsBlocks)
+      blockArea = builder.reserveWorkerScratch((roundUp(t.channelsOfBlock * window.taps, t.lanes) + t.lanes) *
+                                               t.columns() * bytes);
+    else
+      filterArea = builder.reserveScratch(filterBytes);
     if (!matrix)
       imageArea = builder.reserveScratch(graph.bound(c.batch) * channels * window.planes * planeStride * bytes);
     offsetsArea = builder.reserveWorkerScratch(t.channelsOfBlock * window.taps * 8);
     sumsArea = builder.reserveWorkerScratch(most * t.columns() * bytes);
     turnedArea = builder.reserveWorkerScratch((t.columns() * turnedStride + t.lanes) * bytes);
     far = filterBytes > secondLevelOf(builder.machine) / 2;
-    if (lasts && builder.isLasting(c.left.plainInput) && !builder.prepacking) {
+    if (lasts && !c.turned && builder.isLasting(c.left.plainInput) && !builder.prepacking) {
       lasting = true;
       Prepacking &prepacking = builder.prepacking.emplace();
       prepacking.input = c.left.plainInput;
@@ -52,7 +58,10 @@ public:
     builder.note("pixels as rows");
     if (lasting)
       builder.prepacking->replaces = builder.phaseCount;
-    phase([&](Emitter &e) { return e.code.integer(panels); }, &PixelRows::filterTask, false);
+    if (c.turned)
+      builder.note("filter turned");
+    if (!packsBlocks)
+      phase([&](Emitter &e) { return e.code.integer(panels); }, &PixelRows::filterTask, false);
     if (!matrix)
       phase([&](Emitter &e) { return e.code.mul(e.elements(c.batch), e.code.integer(channels)); },
             &PixelRows::imageTask, false);
@@ -71,6 +80,8 @@ private:
   const int64_t channels, outputs, depth, panels;
   const int64_t panelStride, planeStride; // elements
   int64_t turnedStride = 0, filterArea = 0, imageArea = 0, offsetsArea = 0, sumsArea = 0, turnedArea = 0;
+  int64_t blockArea = 0;
+  bool packsBlocks = false; // of the filter: each task those of its panel
   bool lasting = false;
   bool far = false; // the filter does not stay in the second level: what comes next of it is fetched
 
@@ -111,20 +122,54 @@ private:
   }
 
   void filterTask(Emitter &e, Value panel) const {
+    packFilter(e, panel, e.code.integer(0), e.code.integer(channels), panelAt(e, panel, e.code.integer(0)));
+  }
+
+  /// Some channels of a panel of the filter. Of one that is turned (Contraction::Turned) a row for each tap in the
+  /// order of memory, which the table of offsets knows.
+  void packFilter(Emitter &e, Value panel, Value channel0, Value channel1, Value to) const {
     Code &code = e.code;
-    Value apart = code.mul(e.extent(c.left.freeStride), code.integer(bytes)),
-          first = code.mul(panel, code.integer(t.columns()));
-    for (int64_t v = 0; v < t.vectors; ++v) {
-      Value output = code.add(first, code.integer(v * t.lanes));
-      Value rows = code.min(code.sub(code.integer(outputs), output), code.integer(t.lanes));
-      code.ifThen(code.compare(arith::CmpIPredicate::sgt, rows, code.integer(0)), [&] {
-        Value from = code.address(e.input(static_cast<size_t>(c.left.plainInput)),
-                                  code.mul(output, e.extent(c.left.freeStride)), bytes);
-        callPack(code, {KILN_F32, t.lanes, Packing::Turn, KILN_F32}, from, apart, rows, code.integer(depth),
-                 code.address(panelAt(e, panel, code.integer(0)), code.integer(v * t.lanes), bytes),
-                 code.integer(t.columns() * bytes));
+    Value taps = code.integer(window.taps);
+    Value across = c.turned ? e.extent(c.turned->rows) : e.extent(c.left.freeStride);
+    auto pack = [&](Value output, Value rows, Value place, Value k, Value at) {
+      Value from = code.address(e.input(static_cast<size_t>(c.left.plainInput)),
+                                code.add(code.mul(output, across), place), bytes);
+      callPack(code, {KILN_F32, t.lanes, Packing::Turn, KILN_F32}, from, code.mul(across, code.integer(bytes)), rows, k,
+               at, code.integer(t.columns() * bytes));
+    };
+    auto vectors = [&](Value place, Value k, Value row) {
+      for (int64_t v = 0; v < t.vectors; ++v) {
+        Value output = code.add(code.mul(panel, code.integer(t.columns())), code.integer(v * t.lanes));
+        Value rows = code.min(code.sub(code.integer(outputs), output), code.integer(t.lanes));
+        code.ifThen(code.compare(arith::CmpIPredicate::sgt, rows, code.integer(0)),
+                    [&] { pack(output, rows, place, k, code.address(row, code.integer(v * t.lanes), bytes)); });
+      }
+    };
+    // What follows is fetched meanwhile: rows are far apart, or their parts short, so that no processor would.
+    auto fetch = [&](Value output, Value place, int64_t size) {
+      Value from = code.address(e.input(static_cast<size_t>(c.left.plainInput)),
+                                code.add(code.mul(output, across), place), bytes);
+      for (int64_t byte = 0; byte < size; byte += 64)
+        code.here<LLVM::Prefetch>(code.address(from, code.integer(byte), 1), 0u, 3u, 1u);
+    };
+    Value first = code.mul(panel, code.integer(t.columns()));
+    if (!c.turned) {
+      int64_t some = 4 * t.lanes;
+      Value begin = code.mul(channel0, taps), end = code.mul(channel1, taps);
+      code.loop(begin, end, some, [&](Value k) {
+        Value next = code.add(k, code.integer(some)), last = code.min(next, end);
+        code.loop(code.integer(0), code.min(code.integer(t.columns()), code.sub(code.integer(outputs), first)), 1,
+                  [&](Value r) { fetch(code.add(first, r), next, some * bytes); });
+        vectors(k, code.sub(last, k), code.address(to, code.mul(code.sub(k, begin), code.integer(t.columns())), bytes));
       });
+      return;
     }
+    Value depth = e.extent(c.turned->depth);
+    code.loop(channel0, channel1, 1, [&](Value channel) {
+      fetch(first, code.mul(code.add(channel, code.integer(8)), depth), t.columns() * window.taps * bytes);
+      Value row = code.mul(code.sub(channel, channel0), code.integer(window.taps * t.columns()));
+      vectors(code.mul(channel, depth), taps, code.address(to, row, bytes));
+    });
   }
 
   void imageTask(Emitter &e, Value task) const {
@@ -140,7 +185,10 @@ private:
     Code &code = e.code;
     Value table = e.workerScratch(offsetsArea), taps = code.integer(window.taps);
     code.loop(code.integer(0), code.integer(t.channelsOfBlock * window.taps), 1, [&](Value k) {
-      Indices at = e.indicesOf(ArrayRef(c.k).drop_front(), e.at(code.rem(k, taps)));
+      Value tap = code.rem(k, taps);
+      if (c.turned && c.turned->taken[0] > 0) // the window is reversed
+        tap = code.sub(code.integer(window.taps - 1), tap);
+      Indices at = e.indicesOf(ArrayRef(c.k).drop_front(), e.at(tap));
       auto [plane, offset] = window.lookup(code, at);
       plane = code.add(plane, code.mul(code.div(k, taps), code.integer(window.planes)));
       offset = code.add(offset, code.mul(plane, code.integer(planeStride)));
@@ -181,8 +229,11 @@ private:
     code.loop(code.integer(0), code.integer(channels), t.channelsOfBlock, [&](Value channel) {
       Value end = code.min(code.add(channel, code.integer(t.channelsOfBlock)), code.integer(channels));
       Value k = code.mul(code.sub(end, channel), code.integer(window.taps));
-      Value from = channelAt(e, image, channel),
-            right = panelAt(e, panel, code.mul(channel, code.integer(window.taps)));
+      Value from = channelAt(e, image, channel);
+      Value right =
+          packsBlocks ? e.workerScratch(blockArea) : panelAt(e, panel, code.mul(channel, code.integer(window.taps)));
+      if (packsBlocks)
+        packFilter(e, panel, channel, end, right);
       Value isLast = code.compare(arith::CmpIPredicate::sge, end, code.integer(channels));
       code.loop(first, last, 1, [&](Value piece) {
         Value n = pixelAt(code, piece);
@@ -215,7 +266,8 @@ private:
     Code &code = e.code;
     int64_t group = t.lanes * t.columns() * bytes / 64; // lines for as many k as there are lanes
     Value line = code.integer(64);
-    Value count = far ? code.ceilDiv(code.integer(group), code.max(pieces, code.integer(1))) : code.integer(0);
+    Value count =
+        far && !packsBlocks ? code.ceilDiv(code.integer(group), code.max(pieces, code.integer(1))) : code.integer(0);
     Value share = code.mul(count, code.ceilDiv(k, code.integer(t.lanes)));
     Value from = code.address(right, code.mul(k, code.integer(t.columns())), bytes);
     return {code.address(from, code.mul(piece, share), 64), line, count, code.mul(count, line)};
@@ -302,8 +354,11 @@ bool buildPixelRows(KernelBuilder &builder, const Contraction &c, const Contract
   bool constant = c.window && c.m.size() == 1 && c.m[0].isConstant() && c.window->channels.isConstant() &&
                   c.left.freeStride.isConstant();
   if (!constant || !c.leftForAllBatches || c.batch.size() > 1 || c.accumulator != KILN_F32 ||
-      c.operandType != KILN_F32 || graph.type(c.result).dtype != KILN_F32 || c.left.plainInput < 0 || c.turned ||
+      c.operandType != KILN_F32 || graph.type(c.result).dtype != KILN_F32 || c.left.plainInput < 0 ||
       c.left.memory != KILN_F32)
+    return false;
+  if (c.turned && (static_cast<int64_t>(c.turned->taken.size()) != c.turned->taps ||
+                   c.turned->rows != Extent(c.turned->taps) || !c.turned->depth.isConstant()))
     return false;
   bool matrix = c.right.plainInput >= 0 && c.right.freeStride.isOne() && c.right.kStride.isConstant() &&
                 c.right.memory == KILN_F32;
@@ -311,7 +366,8 @@ bool buildPixelRows(KernelBuilder &builder, const Contraction &c, const Contract
   int64_t filterBytes = extents.outputs * extents.channels * extents.taps * bytes;
   int64_t imageBytes = matrix ? 0 : extents.batch * extents.channels * extents.planes * extents.places * bytes;
   // Claims do not know yet whether the filter lasts: they ask for what it then takes, if it does.
-  bool lasts = filterBytes > leastPrepacked;
+  bool lasts = filterBytes > leastPrepacked && !c.turned;
+  extents.turned = c.turned.has_value();
   extents.filterLasts = lasts && (!builder.knowsLasting() || builder.isLasting(c.left.plainInput));
   if (extents.batch < 1 || extents.channels < 1 || extents.outputs < 1 || imageBytes > nearBytes)
     return false;
@@ -325,7 +381,7 @@ bool buildPixelRows(KernelBuilder &builder, const Contraction &c, const Contract
   int64_t before = builder.scratchBytes, plain = 0;
   if (!builder.knowsLasting()) // where it turns out not to last, the other form may be taken
     plain = builder.scratchOf([&] { ContractLowering(builder, c, sink); });
-  PixelRows(builder, c, sink, cut, matrix, lasts).build();
+  PixelRows(builder, c, sink, cut, matrix, extents.filterLasts).build();
   builder.scratchBytes = std::max(builder.scratchBytes, before + plain);
   return true;
 }

@@ -14,7 +14,8 @@
 // of one panel of output channels. They are turned then, and each channel's pixels finished side by side. A K block is
 // of whole channels, and as long as a product's.
 //
-// The filter is packed in panels of a tile's columns, turned: once, where it lasts; else by each launch.
+// The filter is packed in panels of a tile's columns, turned: once, where it lasts; else by each launch, in a phase of
+// its own, or K block by K block by the task that has all pixels of a panel.
 #pragma once
 
 #include "backends/cpu/compile/ContractModel.h"
@@ -29,6 +30,7 @@ struct PixelExtents {
   int64_t tapsOfRow = 1; // of those of the window that are read from one row of the copy
   bool matrix = false;
   bool filterLasts = false; // it is packed once
+  bool turned = false;      // its channels are exchanged: a few elements of each lie side by side
   /// Pixels: `images` of `height` rows of `width` each, of which the next begins `pitch` places further.
   int64_t images = 1, height = 1, width = 1, pitch = 1;
   int64_t pixels() const { return images * height * width; }
@@ -39,9 +41,10 @@ struct PixelCut {
   int64_t lanes = 1, vectors = 1; // V
   /// Lines of `length` units of `unit` pixels, in pieces of `step` units: parts of rows of pixels, or several of these.
   int64_t lines = 1, length = 1, step = 1, unit = 1;
-  int64_t inRow = 1, pitch = 0; // of a piece: pixels of a row, places from one to the next
+  int64_t inRow = 1, pitch = 0;              // of a piece: pixels of a row, places from one to the next
   int64_t piecesOfTask = 1, unitOfTasks = 1; // at most; what pieces are dealt out to tasks in
   int64_t channelsOfBlock = 1;
+  bool packsBlocks = false; // of a filter that does not last, in the tasks: each panel is one task's
   int64_t columns() const { return lanes * vectors; }
   int64_t piecesOfLine() const { return ceilDivide(length, step); }
   int64_t pieces() const { return lines * piecesOfLine(); }

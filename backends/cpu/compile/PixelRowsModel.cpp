@@ -45,19 +45,22 @@ struct PixelCost {
     double lasts = static_cast<double>(count) / static_cast<double>(t.piecesOfLine());
     return (static_cast<double>(count) - lasts) * whole + lasts * last;
   }
+  double packElement() const { return (e.turned ? 0.6 : 0.35) * 16.0 / static_cast<double>(t.lanes); }
   double task(int64_t count, int64_t vectors) const {
     double k = static_cast<double>(e.channels * e.taps), columns = static_cast<double>(vectors * t.lanes);
     double sums = static_cast<double>(count * t.rows) * columns;
     double blocks = static_cast<double>(ceilDivide(e.channels, t.channelsOfBlock));
     double finished = 0.15 + 0.35 * 16.0 / static_cast<double>(t.lanes); // and turned
     double seen = static_cast<double>(count * t.rows * e.channels * e.planes);
-    return k * pieces(count, vectors) + (columns * k + seen) * 0.3 + sums * (finished + 0.2 * (blocks - 1)) + 400;
+    double packed = t.packsBlocks ? columns * k * packElement() : 0.0;
+    return packed + k * pieces(count, vectors) + (columns * k + seen) * 0.3 + sums * (finished + 0.2 * (blocks - 1)) +
+           400;
   }
   double before() const {
     double places = static_cast<double>(e.batch * e.channels * e.planes * e.places);
     double copied = e.matrix ? 0.0 : places * 12.0 / static_cast<double>(std::min(e.row, t.lanes)) + 2000;
-    double filter = static_cast<double>(e.outputs * e.channels * e.taps) * 0.35 * 16.0 / static_cast<double>(t.lanes);
-    return copied + (e.filterLasts ? 0.0 : filter + 2000);
+    double filter = static_cast<double>(e.outputs * e.channels * e.taps), far = filter * 4 > nearBytes ? 0.6 : 0.0;
+    return copied + (e.filterLasts || t.packsBlocks ? 0.0 : filter * (packElement() + far) + 2000);
   }
 };
 } // namespace
@@ -91,6 +94,7 @@ PixelCut choosePixelRows(const Machine &machine, const PixelExtents &e, double c
   for (int64_t pieces = std::clamp<int64_t>(fits, 1, t.pieces()), last = 0; pieces > 0; pieces /= 2) {
     t.unitOfTasks = pieces >= even && t.pieces() % even == 0 ? even : 1; // whole vectors of pixels
     t.piecesOfTask = pieces / t.unitOfTasks * t.unitOfTasks;
+    t.packsBlocks = !e.filterLasts && e.batch == 1 && t.piecesOfTask == t.pieces();
     double time = t.piecesOfTask == last ? least : timeOf(e, t);
     last = t.piecesOfTask;
     if (time < least)

@@ -97,6 +97,23 @@ TEST_P(PixelRows, WithWhatStandsBeforeAndBehind) {
   }
 }
 
+/// A gradient by a convolution's input: channels exchanged, the window reversed; of large images packed in a phase, of
+/// few pixels by tasks.
+TEST_P(PixelRows, TurnedFilters) {
+  for (Ints image : {Ints{2, 64, 16, 16}, Ints{12, 200, 4, 4}, Ints{1, 200, 14, 14}})
+    for (bool reversed : {true, false}) {
+      Ints filter{image[1], 96, 3, 3}, turned{96, image[1], 3, 3}, dims{image[0], 96, image[2], image[3]};
+      TestKernel k("k0", "contract");
+      uint32_t x = k.input(KILN_F32, fixed(image)), f = k.input(KILN_F32, fixed(filter));
+      uint32_t t = k.op("transpose", {f}, KILN_F32, fixed(turned), {ints("permutation", {1, 0, 2, 3})});
+      if (reversed)
+        t = k.op("reverse", {t}, KILN_F32, fixed(turned), {ints("axes", {2, 3})});
+      k.output(addConvolution(k, x, t, KILN_F32, fixed(dims), plane(1, 1)));
+      count(k);
+      kiln::test::check(k, {wholeNumbers(KILN_F32, image, 1), wholeNumbers(KILN_F32, filter, 2)}, 0, options);
+    }
+}
+
 TEST_P(PixelRows, AnyNumberOfImages) {
   TestKernel k("k0", "contract");
   Dim n(4, 0);
