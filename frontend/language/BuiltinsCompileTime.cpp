@@ -111,6 +111,11 @@ static Value ntuple(BoundCall &call) {
 
 static Value isNumber(BoundCall &call) { return Value::booleanOf(call.values[0].isNumber()); }
 
+static Value isConstant(BoundCall &call) {
+  const Value &x = call.values[0];
+  return Value::booleanOf(x.isNumber() && (!x.isInteger() || x.integer.constant()));
+}
+
 static Value dict(BoundCall &call) {
   std::vector<Value> items;
   auto names = std::make_shared<std::vector<std::string>>();
@@ -161,6 +166,8 @@ llvm::ArrayRef<Builtin> compileTimeBuiltins() {
       {"ntuple", "x, n=None", ntuple},
       // Whether x is a number known at compile time.
       {"is_number", "x", isNumber},
+      // Whether x is one without a dimension that the program's inputs decide.
+      {"is_constant", "x", isConstant},
   };
   return builtins;
 }

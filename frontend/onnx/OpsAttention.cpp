@@ -139,7 +139,7 @@ std::vector<Op> attentionOps() {
       {"SoftmaxCrossEntropyLoss", 12, "onnx_nll(log_softmax(x, axis=1), targets)", loss(true)},
       {"NegativeLogLikelihoodLoss", 12, "onnx_nll(x, targets)", loss(false)},
       {"HannWindow", 17, "hann_window(n)", signalWindow("hann_window")},
-      {"HammingWindow", 17, "hamming_window(n)", signalWindow("hamming_window")},
+      {"HammingWindow", 17, "onnx_hamming_window(n)", signalWindow("onnx_hamming_window")},
       {"BlackmanWindow", 17, "blackman_window(n)", signalWindow("blackman_window")},
       {"CumProd", 26, "cumprod(x, axis)", cumProd},
       {"CenterCropPad", 18, "pad(x, low, high)", centerCropPad},

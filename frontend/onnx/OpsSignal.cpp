@@ -159,7 +159,7 @@ static void stft(Call &call) {
   if (x.rank() == 3 && x.shape[2] != Dim(1))
     refuse("its signal is complex");
   std::string signal = x.rank() == 3 ? "squeeze(" + call.tensor(0) + ", 2)" : call.tensor(0);
-  call.set(0, "stft(" + signal + ", " + std::to_string(*length) + ", " + std::to_string(step) +
+  call.set(0, "onnx_stft(" + signal + ", " + std::to_string(*length) + ", " + std::to_string(step) +
                   (call.has(2) ? ", " + call.tensor(2) : "") + (onesided ? ")" : ", onesided=False)"));
 }
 
@@ -173,9 +173,10 @@ static void dft(Call &call) {
     refuse("the length of its axis is not known, or its axis is the last one");
   if (inverse && onesided) { // of half a spectrum
     int64_t count = call.has(1) ? *length : 2 * (*length - 1);
-    return call.set(0, "irfft(" + call.tensor(0) + ", " + std::to_string(axis) + ", " + std::to_string(count) + ")");
+    return call.set(0, "irfft(" + call.tensor(0) + ", " + std::to_string(count) + ", " + std::to_string(axis) +
+                           ")[..., None]");
   }
-  call.set(0, "dft(" + call.tensor(0) + ", " + std::to_string(axis) + ", " + std::to_string(*length) +
+  call.set(0, "onnx_dft(" + call.tensor(0) + ", " + std::to_string(axis) + ", " + std::to_string(*length) +
                   (inverse ? ", inverse=True" : "") + (onesided ? ", onesided=True)" : ")"));
 }
 
@@ -185,8 +186,8 @@ std::vector<Op> signalOps() {
        "a fraction such as 0.7 of an open dimension; tf_crop_and_resize with antialias, exclude_outside or other cubic "
        "coefficients"},
       {"Upsample", 7, "resized(x, axis, size)", resize},
-      {"DFT", 17, "dft(x, axis, length)", dft},
-      {"STFT", 17, "stft(x, length, step, window)", stft, "complex signals"},
+      {"DFT", 17, "onnx_dft(x, axis, length)", dft},
+      {"STFT", 17, "onnx_stft(x, length, step, window)", stft, "complex signals"},
   };
 }
 

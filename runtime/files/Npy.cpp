@@ -17,7 +17,8 @@ struct Descr {
 };
 constexpr Descr descrs[] = {{"<f4", KILN_F32}, {"<f8", KILN_F64}, {"<f2", KILN_F16}, {"|i1", KILN_I8},
                             {"|u1", KILN_U8},  {"<i2", KILN_I16}, {"<u2", KILN_U16}, {"<i4", KILN_I32},
-                            {"<u4", KILN_U32}, {"<i8", KILN_I64}, {"<u8", KILN_U64}, {"|b1", KILN_BOOL}};
+                            {"<u4", KILN_U32}, {"<i8", KILN_I64}, {"<u8", KILN_U64}, {"|b1", KILN_BOOL},
+                            {"<c8", KILN_F32}, {"<c1", KILN_F64}}; // complex ones (c8, c16): a last axis of two
 
 /// What follows `'key':` in the header's Python dictionary.
 std::string_view valueAfter(std::string_view header, const char *key, const std::string &what) {
@@ -84,6 +85,8 @@ Tensor parseNpy(std::string_view bytes, const std::string &what) {
   if (!valueAfter(header, "'fortran_order'", what).starts_with("False"))
     fail("%s is in Fortran order; save numpy.ascontiguousarray(x)", what.c_str());
   std::vector<int64_t> shape = parseShape(valueAfter(header, "'shape'", what), what);
+  if (found->text[1] == 'c')
+    shape.push_back(2);
   std::string_view data = bytes.substr(start + length);
   std::optional<int64_t> count = countElements(shape);
   int64_t expected = 0;
@@ -113,7 +116,7 @@ void writeNpy(const std::string &path, const TensorView &tensor) {
   }
   const char *descr = nullptr;
   for (const Descr &candidate : descrs)
-    if (candidate.dtype == view.dtype)
+    if (!descr && candidate.dtype == view.dtype)
       descr = candidate.text;
   std::string header = format("{'descr': '%s', 'fortran_order': False, 'shape': (", descr);
   for (int64_t dim : view.shape)

@@ -23,6 +23,7 @@ constexpr DtypePair dtypePairs[] = {
     {"F32", KILN_F32}, {"F64", KILN_F64}, {"BF16", KILN_BF16}, {"F16", KILN_F16},        {"I8", KILN_I8},
     {"U8", KILN_U8},   {"I16", KILN_I16}, {"U16", KILN_U16},   {"I32", KILN_I32},        {"U32", KILN_U32},
     {"I64", KILN_I64}, {"U64", KILN_U64}, {"BOOL", KILN_BOOL}, {"F8_E4M3", KILN_F8E4M3}, {"F8_E5M2", KILN_F8E5M2},
+    {"C64", KILN_F32}, // pairs of real and imaginary parts, a last axis of two
 };
 
 const char *theirName(kiln_dtype dtype) {
@@ -46,10 +47,12 @@ TensorView parseTensor(const Json &entry, std::string_view data, const std::stri
   if (!size && !eightBits)
     bad("floats of eight bits are read of a folder of Hugging Face alone (kiln build FOLDER)");
   const std::vector<Json> &shape = entry.at("shape").array();
-  if (shape.size() > 16)
+  if (shape.size() > (dtype == "C64" ? 15 : 16))
     bad("more than 16 dimensions");
   for (const Json &dim : shape)
     tensor.shape.push_back(dim.integer(0, INT64_MAX));
+  if (dtype == "C64")
+    tensor.shape.push_back(2);
   const std::vector<Json> &offsets = entry.at("data_offsets").array();
   if (offsets.size() != 2)
     bad("data_offsets has not two numbers");

@@ -182,8 +182,8 @@ struct Group {
   std::vector<const char *> inputs;
 };
 
-/// Every standard module, function and loss as compiled code: zoo.kiln, annex.kiln, ports.kiln, rest.kiln; branches and
-/// loops that data decide: control.kiln; derivatives within a model: slopes.kiln.
+/// Every standard module, function and loss as compiled code: zoo.kiln, annex.kiln, ports.kiln, rest.kiln,
+/// spectra.kiln; branches and loops that data decide: control.kiln; derivatives within a model: slopes.kiln.
 class Zoo : public testing::TestWithParam<Group> {
 protected:
   void SetUp() override {
@@ -250,6 +250,9 @@ INSTANTIATE_TEST_SUITE_P(
         Group{"slopes", "moved", {"x", "rows"}}, Group{"slopes", "attending", {"words", "mask"}},
         Group{"slopes", "recurrent", {"words"}}, Group{"slopes", "losses", {"x", "y", "label"}},
         Group{"slopes", "algebra", {"x"}}, Group{"slopes", "forms", {"x"}}, Group{"slopes", "parts", {"x", "words"}},
+        Group{"spectra", "pairs", {"z", "image"}}, Group{"spectra", "transforms", {"z", "image"}},
+        Group{"spectra", "signals", {"signal"}}, Group{"spectra", "any_length", {"signal"}},
+        Group{"spectra", "singular", {"image"}}, Group{"spectra", "gammas", {"signal"}},
         Group{"control", "early", {"x"}}, Group{"control", "loops", {"x"}}, Group{"control", "nested", {"x", "n"}}),
     [](const auto &info) { return std::string(info.param.model) + "_" + info.param.function; });
 
@@ -272,7 +275,8 @@ TEST_P(ZooTraining, Gradients) {
   EXPECT_EQ(compareGradients(zoo.fixture, gradients), "");
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, ZooTraining, testing::Values("zoo", "annex", "ports", "rest", "control", "slopes"),
+INSTANTIATE_TEST_SUITE_P(Models, ZooTraining,
+                         testing::Values("zoo", "annex", "ports", "rest", "control", "slopes", "spectra"),
                          [](const auto &info) { return std::string(info.param); });
 
 INSTANTIATE_TEST_SUITE_P(Models, Parity, testing::Values("softmax", "iris", "mnist", "resnet", "gpt", "translate"),

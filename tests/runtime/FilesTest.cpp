@@ -57,6 +57,19 @@ TEST(Safetensors, RoundTrip) {
   EXPECT_EQ(file.metadata().at("key"), "line\nbreak");
 }
 
+TEST(Safetensors, ComplexNumbersArePairs) {
+  std::string bytes = packed(R"({"z":{"dtype":"C64","shape":[3],"data_offsets":[0,24]}})", 24);
+  float pair[2] = {1.5F, -2.0F};
+  std::memcpy(bytes.data() + bytes.size() - 8, pair, 8);
+  Safetensors file = Safetensors::parse(bytes, "'w'");
+  ASSERT_TRUE(file.find("z"));
+  EXPECT_EQ(file.find("z")->dtype, KILN_F32);
+  EXPECT_THAT(file.find("z")->shape, ElementsAre(3, 2));
+  EXPECT_EQ(std::memcmp(file.find("z")->data + 16, pair, 8), 0);
+  EXPECT_THAT(parseError(packed(R"({"z":{"dtype":"C64","shape":[3],"data_offsets":[0,12]}})", 12)),
+              HasSubstr("f32[3, 2] does not take the 12 bytes"));
+}
+
 TEST(Safetensors, LyingFiles) {
   std::string good = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
   EXPECT_EQ(parseError(packed(good, 8)), "");
@@ -204,6 +217,28 @@ TEST(Npy, RoundTripAndDamage) {
   std::string other = bytes;
   other.replace(other.find("<i4"), 3, "<f5");
   EXPECT_EQ(errorOf([&] { parseNpy(other, "'x'"); }), "'x': the NumPy dtype '<f5' is not supported");
+}
+
+TEST(Npy, ComplexNumbersArePairs) {
+  TemporaryFolder folder;
+  std::string path = folder.path() + "/z.npy";
+  for (auto [ours, theirs] : {std::pair{KILN_F32, "<c8'"}, {KILN_F64, "<c16'"}}) {
+    Tensor tensor("z", ours, {3, 2});
+    std::fill_n(tensor.memory.data(), tensor.memory.size(), uint8_t{0});
+    tensor.memory.data()[5 * dtypeSize(ours)] = 7;
+    writeNpy(path, tensor.view());
+    std::string bytes = readFile(path),
+                header = "{'descr': '" + std::string(theirs) + ", 'fortran_order': False, 'shape': (3,), }";
+    header.resize(128 - 10 - 1, ' ');
+    EXPECT_THAT(bytes, HasSubstr(ours == KILN_F32 ? "'<f4'" : "'<f8'")); // what is written are numbers
+    bytes.replace(10, 128 - 10, header + "\n");
+    bytes[8] = 128 - 10;
+    bytes[9] = 0;
+    Tensor back = parseNpy(bytes, "'z'");
+    EXPECT_EQ(back.dtype, ours);
+    EXPECT_THAT(back.shape, ElementsAre(3, 2));
+    EXPECT_EQ(back.memory.data()[5 * dtypeSize(ours)], 7);
+  }
 }
 
 TEST(Gzip, UnpacksAndNoticesDamage) {
