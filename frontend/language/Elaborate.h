@@ -51,7 +51,19 @@ struct Frame {
   bool mayReturn = false;                                // its body is being executed
   std::vector<std::shared_ptr<OpenIf>> open;             // whose rest is the function's
   std::function<bool(std::string_view, Value &)> lookup; // names of a recipe, found lazily
+  Captured *captured = nullptr;                          // what it sees of the function that it is declared in
+  Captured *shown = nullptr;                             // what functions that are declared in it see of it
+
+  const Frame *outer() const;
 };
+
+/// What functions within another one see of it: its names as they stand while it runs, and as they were at its end.
+struct Captured {
+  const Frame *frame = nullptr;
+  std::unique_ptr<Frame> ended;
+};
+
+inline const Frame *Frame::outer() const { return captured ? captured->frame : nullptr; }
 
 /// The upper bound of a symbol in a function, and why.
 struct Bound {
@@ -148,7 +160,8 @@ public:
   Arguments evalArguments(const Expr &call, Frame &frame);
   Value call(const Value &callee, const Arguments &arguments, Range range, Frame &frame);
   Value callFunction(const Stmt &function, std::shared_ptr<Instance> self, const Arguments &arguments, Range range,
-                     Frame *caller, Frame *keep = nullptr);
+                     Frame *caller, Frame *keep = nullptr, Captured *captured = nullptr);
+  void endFrame(Frame &frame);
   Value callBuiltin(const Builtin &builtin, const Arguments &arguments, Range range);
   Value instantiate(const Stmt &module, const Arguments &arguments, Range range);
   bool bindParameters(const Stmt &callee, const Arguments &arguments, Range range, std::vector<Binding> &out,
@@ -209,6 +222,8 @@ public:
 
   // Names.
   Value lookup(const Expr &name, Frame &frame);
+  std::optional<Value> lookupOuter(const Expr &name, const Frame &frame);
+  Value innerFunction(const Stmt &function, Frame &frame);
   Value current(const Value &value, Frame &frame, Range range);
   Value bufferContents(const Value &buffer, Frame &frame, Range range);
   Value attribute(const Expr &expr, Frame &frame);
@@ -363,6 +378,7 @@ private:
   bool checkOnly_ = false; // a model that was not chosen
   std::shared_ptr<Instance> model_;
   std::vector<std::weak_ptr<Instance>> instances_; // of modules
+  std::vector<std::unique_ptr<Captured>> captured_;
   std::vector<std::shared_ptr<Variable>> parameters_, states_;
   std::map<const Stmt *, DimUses> uses_; // of the model's functions
   std::vector<ScanBody *> scanBodies_;

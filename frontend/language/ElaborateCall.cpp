@@ -101,7 +101,7 @@ Value Elaborator::call(const Value &callee, const Arguments &arguments, Range ra
       return optimizerRecord(*callee.declaration, *all, range);
     return instantiate(*callee.declaration, *all, range);
   case Value::Kind::Function:
-    return callFunction(*callee.declaration, callee.instance, *all, range, &frame);
+    return callFunction(*callee.declaration, callee.instance, *all, range, &frame, nullptr, callee.captured);
   case Value::Kind::Dtype: {
     // The class of all dtypes shares its name with a reduction.
     if (callee.dtype == Dtype::any)
@@ -176,7 +176,7 @@ std::string Elaborator::calleeName(const Stmt &function, const Instance *self) {
 // `self` by value: it has to outlive the frames that the call makes.
 // NOLINTNEXTLINE(performance-unnecessary-value-param)
 Value Elaborator::callFunction(const Stmt &function, std::shared_ptr<Instance> self, const Arguments &arguments,
-                               Range range, Frame *caller, Frame *keep) {
+                               Range range, Frame *caller, Frame *keep, Captured *captured) {
   std::string what = calleeName(function, self.get());
   if (self && self->underConstruction) {
     error(range, "'" + function.name + "' is called while its module is being built")
@@ -198,6 +198,7 @@ Value Elaborator::callFunction(const Stmt &function, std::shared_ptr<Instance> s
   frame.caller = caller;
   frame.space = optimizing_ ? Space::Rate : Space::General;
   frame.function = &function;
+  frame.captured = captured;
   callSites_.push_back(range);
   for (size_t i = 0; i < values.size(); ++i)
     if (!given[i])
@@ -211,10 +212,10 @@ Value Elaborator::callFunction(const Stmt &function, std::shared_ptr<Instance> s
       *scheduleSteps_ = std::max(*scheduleSteps_, *steps);
   if (!bindSignature(function, values, frame, what))
     return Value::error();
-  if (self && self == model_ && entry_)
+  if (self && self == model_ && entry_ && !captured)
     noteUse(function, frame);
   const Stmt *grad = nullptr;
-  if (!keep && !llvm::is_contained(owning_, &function) && isCustom(function, self.get(), grad))
+  if (!keep && !captured && !llvm::is_contained(owning_, &function) && isCustom(function, self.get(), grad))
     return callCustom(function, grad, {self, std::move(values), range, caller});
   Depth inference(inference_, self && self->inference ? 1 : 0);
   callSites_.push_back(range);
@@ -242,6 +243,7 @@ Value Elaborator::callFunction(const Stmt &function, std::shared_ptr<Instance> s
     frame.result = placeholder(*function.result, frame);
   }
   callSites_.pop_back();
+  endFrame(frame);
   Value result = frame.result;
   if (keep)
     *keep = std::move(frame);

@@ -73,6 +73,46 @@ void Elaborator::reportLost(const std::string &name, const Lost &lost, Range ran
     diagnostic.note(lost.other, "and here");
 }
 
+/// A name of a function around this one.
+std::optional<Value> Elaborator::lookupOuter(const Expr &name, const Frame &frame) {
+  for (const Frame *outer = frame.outer(); outer; outer = outer->outer()) {
+    if (auto found = outer->locals.find(name.text); found != outer->locals.end())
+      return found->second.value;
+    if (auto found = outer->lost.find(name.text); found != outer->lost.end()) {
+      reportLost(name.text, found->second, name.range);
+      return Value::error();
+    }
+    if (auto found = outer->dims.find(name.text); found != outer->dims.end())
+      return found->second.value;
+  }
+  return std::nullopt;
+}
+
+/// A function that is declared in another one, whose frame this is.
+Value Elaborator::innerFunction(const Stmt &function, Frame &frame) {
+  if (!frame.shown) {
+    captured_.push_back(std::make_unique<Captured>());
+    frame.shown = captured_.back().get();
+    frame.shown->frame = &frame;
+  }
+  Value value = functionValue(function, frame.self);
+  value.captured = frame.shown;
+  return value;
+}
+
+/// The function has returned: those within it that are called later see it as it is now.
+void Elaborator::endFrame(Frame &frame) {
+  if (!frame.shown)
+    return;
+  auto ended = std::make_unique<Frame>();
+  ended->locals = frame.locals;
+  ended->dims = frame.dims;
+  ended->lost = frame.lost;
+  ended->captured = frame.captured;
+  frame.shown->ended = std::move(ended);
+  frame.shown->frame = frame.shown->ended.get();
+}
+
 Value Elaborator::lookup(const Expr &name, Frame &frame) {
   const std::string &text = name.text;
   if (frame.space != Space::General)
@@ -86,6 +126,8 @@ Value Elaborator::lookup(const Expr &name, Frame &frame) {
   }
   if (auto found = frame.dims.find(text); found != frame.dims.end())
     return found->second.value;
+  if (std::optional<Value> found = lookupOuter(name, frame))
+    return *found;
   if (frame.lookup) {
     Value value;
     if (frame.lookup(text, value))

@@ -352,8 +352,12 @@ void Elaborator::executeOne(const Stmt &statement, Frame &frame) {
       return declareBuffer(statement, frame);
     if (frame.function && frame.function->isOp && statement.name == "grad")
       return;
-    if (frame.mode != Frame::Mode::Module)
-      error(statement.range, "a function is declared in a module or at the top level, not inside of another one");
+    if (frame.function && frame.function->isOp)
+      error(statement.range, "an op holds no function but its grad");
+    else if (frame.mode == Frame::Mode::Function)
+      frame.locals[statement.name] = {innerFunction(statement, frame), statement.nameRange};
+    else if (frame.mode != Frame::Mode::Module)
+      error(statement.range, "a function is declared in a module, at the top level or in another function, not here");
     return;
   case StmtKind::Import:
   case StmtKind::Section:

@@ -29,10 +29,12 @@ static bool isKnownNumber(Elaborator &e, const Expr &name, const Frame &frame) {
   auto integer = [](const Value *value) {
     return value && (value->isNumber() || value->kind == Value::Kind::String || value->isList() || value->isError());
   };
-  if (auto found = frame.dims.find(name.text); found != frame.dims.end())
-    return true;
-  if (auto found = frame.locals.find(name.text); found != frame.locals.end() && integer(&found->second.value))
-    return true;
+  for (const Frame *at = &frame; at; at = at->outer()) {
+    if (auto found = at->dims.find(name.text); found != at->dims.end())
+      return true;
+    if (auto found = at->locals.find(name.text); found != at->locals.end() && integer(&found->second.value))
+      return true;
+  }
   if (frame.self)
     if (const Value *found = frame.self->find(name.text))
       return integer(found);

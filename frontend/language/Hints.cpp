@@ -103,12 +103,11 @@ std::vector<std::string> Elaborator::visibleNames(const Frame &frame, Wanted wan
   std::vector<std::string> names;
   if (wanted == Wanted::Anything)
     names = {"training", "inf", "nan", "pi"};
-  for (const auto &[name, binding] : frame.locals)
-    if (isOfKind(binding.value, wanted))
-      names.push_back(name);
-  for (const auto &[name, binding] : frame.dims)
-    if (isOfKind(binding.value, wanted))
-      names.push_back(name);
+  for (const Frame *at = &frame; at; at = at->outer())
+    for (const auto *known : {&at->locals, &at->dims})
+      for (const auto &[name, binding] : *known)
+        if (isOfKind(binding.value, wanted))
+          names.push_back(name);
   if (frame.self)
     for (const auto *list : {&frame.self->attributes, &frame.self->arguments})
       for (const auto &[name, value] : *list)

@@ -14,6 +14,7 @@ class Elaborator;
 struct Arguments;
 struct Builtin;
 struct Value;
+struct Captured;
 
 /// Where a dimension (or the number behind it) was written.
 struct Origin {
@@ -104,6 +105,7 @@ struct Value {
   std::shared_ptr<Record> record;
   std::shared_ptr<TypeInfo> type;
   const Stmt *declaration = nullptr; // of a function or module
+  Captured *captured = nullptr;      // of a function within another one: what it sees of that one
   const Builtin *builtin = nullptr;
   Dtype dtype = Dtype::f32;
   Range origin;                           // of an integer: where it was written

@@ -288,6 +288,72 @@ model M():
   expectNear(results[0], {}, {126});
 }
 
+TEST(Statements, FunctionsWithinFunctionsSeeTheNamesAroundThemAsTheyStand) {
+  std::vector<HostTensor> results =
+      run(R"(
+def twice(f, x):
+    return f(f(x))
+
+def adder(n):
+    def add(x):
+        return x + n * scale
+    scale = 10.0
+    return add
+
+def newton(f, x):
+    scan i in 12 carrying x:
+        x = x - f(x) / gradient(sum(f(x)), x)
+    return x
+
+module Layer(width):
+    w    = parameter(f32[width, width], init=eye)
+    seen = state(i32, persistent)
+
+    def forward(x: f32[B, width]) -> f32[B, width]:
+        def step(h: f32[B, width]) -> f32[B, width]:
+            seen = seen + 1
+            return 2.0 * h @ w.T + x
+        h = x
+        for _ in range(2):
+            h = step(h)
+        scan t in 2 carrying h:
+            h = step(h)
+        return h
+
+model M():
+    layer = Layer(2)
+
+    def forward(x: f32[B <= 4, 2]):
+        k = 1.0
+        def scaled(y):
+            return k * y
+        first = scaled(x)
+        k = 3.0
+        h = zeros(B, 2)
+        def added(y):
+            def inner(z):
+                return h + z + y
+            return inner(scaled(y))
+        scan t in 3 carrying h:
+            h = added(x)
+        def root(y):
+            return y * y - x
+        def power(n):
+            return x if n == 1 else x * power(n - 1)
+        return first, scaled(x), h, twice(adder(2.0), x), newton(root, x), layer(x), layer.seen.to(f32), power(3)
+)",
+          {floats({2, 2}, {1, 4, 2.25, 9}), floats({2, 2}, {1, 0, 0, 1}), integers({}, {0})});
+  ASSERT_EQ(results.size(), 9u); // the state is the last one
+  expectNear(results[0], {2, 2}, {1, 4, 2.25, 9});
+  expectNear(results[1], {2, 2}, {3, 12, 6.75, 27});
+  expectNear(results[2], {2, 2}, {12, 48, 27, 108});
+  expectNear(results[3], {2, 2}, {41, 44, 42.25, 49});
+  expectNear(results[4], {2, 2}, {1, 2, 1.5, 3});
+  expectNear(results[5], {2, 2}, {31, 124, 69.75, 279});
+  expectNear(results[6], {}, {4});
+  expectNear(results[7], {2, 2}, {1, 64, 11.390625, 729});
+}
+
 TEST(Statements, StatesAreReadUpdatedAndReturned) {
   const char *text = R"(
 module Counter(step):
