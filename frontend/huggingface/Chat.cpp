@@ -96,6 +96,11 @@ private:
 
   /// Between which marks the template may have thoughts.
   void findMarks() {
+    constexpr const char *final = "<|channel|>final<|message|>"; // Harmony's (gpt-oss)
+    if (text_.find(final) != std::string::npos) {
+      marks_ = Thoughts{"", final, ""};
+      return;
+    }
     for (auto [begin, end] : {std::pair("<think>", "</think>"),
                               {"[THINK]", "[/THINK]"},
                               {"<seed:think>", "</seed:think>"},
@@ -160,6 +165,12 @@ private:
       throw Error("what stands before an answer is written otherwise once the answer is there (a model that thinks "
                   "first forgets it later, which is known where its template has marks like <think> and </think>)");
     size_t answer = text.find(answerWord, begin.size());
+    if (thoughts_ && thoughts_->keepsMark()) {
+      before_ = thoughts_->end;
+      if (answer != begin.size() + before_.size() || !text.substr(begin.size()).starts_with(before_))
+        throw Error("an answer does not stand behind its channel");
+      return around(text.substr(answer + answerWord.size()), {{nextWord, Part::Kind::User}});
+    }
     if (answer == std::string::npos || text.find_first_not_of(" \n", begin.size()) != answer)
       throw Error("an answer does not stand where the model begins to write it");
     before_ = text.substr(begin.size(), answer - begin.size());
@@ -197,7 +208,7 @@ private:
     std::string text = begin.fill(talk.said[0], talk.system.value_or(""), said, date);
     for (size_t i = 1; i + 1 < talk.said.size(); i += 2) {
       std::string answer = talk.said[i];
-      if (texts.thoughts) {
+      if (texts.thoughts && !texts.thoughts->keepsMark()) {
         text.resize(texts.thoughts->lengthBefore(text));
         answer = texts.thoughts->leftOf(answer);
       }
@@ -214,7 +225,7 @@ private:
         {"1", "2", "3", "4", "5", "6", "7"},
         {"\n x", "y", " z\n", "w", "\tv "},
     };
-    if (marks_)
+    if (marks_ && !marks_->keepsMark())
       talks.push_back({"Who?", marks_->begin + "\nLet me see.\n" + marks_->end + "\n\nA model.", "Since when?",
                        "Hm.\n" + marks_->end + "\nNow.", "Are you?", marks_->begin + "a" + marks_->end + " \n Yes.",
                        "Bye."});

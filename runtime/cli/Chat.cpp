@@ -40,6 +40,10 @@ ChatTexts chatTexts(const Manifest &manifest) {
   return std::move(*texts);
 }
 
+bool endsWith(const std::vector<int32_t> &tokens, const std::vector<int32_t> &end) {
+  return tokens.size() >= end.size() && std::equal(end.rbegin(), end.rend(), tokens.rbegin());
+}
+
 /// An answer may be as long as the context has room, where the recipe says nothing else and there is a context.
 int64_t mostTokens(const Json &recipe) {
   int64_t tokens = DrawSpec::parse(recipe.find("draw")).tokens;
@@ -63,6 +67,8 @@ public:
       throw UsageError("a chat is drawn token by token, not by a search: --greedy or --temperature say how");
     if (hasSystem_ && !texts_.system)
       fail("--system: this model's turns have no place for a system text (`system` of its `chat` block)");
+    if (texts_.thoughts && texts_.thoughts->keepsMark())
+      mark_ = words_.prompt()->encodeTurn(texts_.thoughts->end, {}, "the chat block");
     addEnd();
   }
 
@@ -76,24 +82,37 @@ public:
     remember(text, said);
     std::vector<int32_t> read = words_.prompt()->encodeTurn(text, said, "the turn");
     noteUnknown(words_.prompt(), user);
-    Written written(words_.answer(), draw_.stops, true);
-    bool full = false;
+    std::optional<Written> written;
+    written.emplace(words_.answer(), draw_.stops, true);
+    bool full = false, answers = mark_.empty(); // what stands before the mark is not shown
+    std::vector<int32_t> last;
     std::vector<int32_t> drawn = generator_.answer(
         read, limit_, number_++,
         [&](int32_t token, double) {
-          bool goesOn = written.add(token);
-          print(written.take());
-          return goesOn && !interrupted;
+          bool goesOn = written->add(token);
+          last.push_back(token);
+          if (answers)
+            print(written->take());
+          else if (!(answers = endsWith(last, mark_)))
+            return !interrupted;
+          else
+            written.emplace(words_.answer(), draw_.stops, true);
+          return goesOn && !interrupted && token != closing_;
         },
         full);
-    print(written.take(true) + "\n");
-    forget(drawn, written);
+    if (!answers) {
+      written.emplace(words_.answer(), draw_.stops, true);
+      std::fprintf(stderr, "note: this answer ended before it had begun: %zu tokens of thoughts are not shown\n",
+                   drawn.size());
+    }
+    print(written->take(true) + "\n");
+    forget(drawn, *written);
     if (full)
       std::fprintf(stderr, "note: the context is full: the answer ends here, and so does the conversation\n");
     if (json_)
       json_.line(JsonLine()
                      .add("prompt", user)
-                     .add("text", written.text())
+                     .add("text", written->text())
                      .addRaw("read", listOf(read))
                      .addRaw("tokens", listOf(drawn))
                      .str());
@@ -125,8 +144,11 @@ private:
   void forget(const std::vector<int32_t> &drawn, const Written &written) {
     if (!forgets())
       return;
-    again_ = written.ended();
-    std::string answer = texts_.thoughts ? withoutThoughts(drawn, written.text()) : written.text();
+    again_ = written.ended() || !mark_.empty();
+    if (!mark_.empty())
+      past_ += texts_.thoughts->end;
+    bool leaves = texts_.thoughts && mark_.empty();
+    std::string answer = leaves ? withoutThoughts(drawn, written.text()) : written.text();
     auto begin = static_cast<uint32_t>(past_.size());
     past_ += answer;
     pastSaid_.push_back({begin, static_cast<uint32_t>(past_.size())});
@@ -153,8 +175,12 @@ private:
     std::vector<TextRange> said;
     std::vector<int32_t> next = words_.prompt()->encodeTurn(texts_.next.fill("", "", said), {}, "the turn");
     const Tokenizer *tokenizer = words_.prompt()->tokenizer();
-    if (tokenizer && !next.empty() && tokenizer->isSpecial(next[0]))
+    if (!tokenizer || next.empty() || !tokenizer->isSpecial(next[0]))
+      return;
+    if (mark_.empty())
       draw_.until.push_back(next[0]);
+    else
+      closing_ = next[0]; // thoughts end with it, too
   }
 
   void print(const std::string &text) {
@@ -173,6 +199,8 @@ private:
   bool hasSystem_;
   int64_t limit_;
   uint32_t number_ = 0;
+  std::vector<int32_t> mark_;       // that an answer has to begin with; empty: it begins at once
+  int32_t closing_ = -1;            // what ends an answer that has begun so
   std::string past_;                // where something is forgotten: the conversation without it,
   std::vector<TextRange> pastSaid_; // what in it was said,
   bool again_ = false;              // and whether it is to be read from its beginning

@@ -126,8 +126,10 @@ std::optional<Thoughts> Thoughts::parse(std::string_view text, std::string &why)
   size_t at = text.find(dots);
   std::string_view behind = at == std::string_view::npos ? "" : text.substr(at + dots.size());
   size_t end = behind.find_last_not_of(" \t\n") + 1; // 0 where there is nothing else
-  if (at == std::string_view::npos || at == 0 || end == 0 || behind.find(dots) != std::string_view::npos) {
-    why = "'thoughts' of a chat are two marks with … between them: \"<think>…</think>\"";
+  if (at == std::string_view::npos || end == 0 || behind.find(dots) != std::string_view::npos) {
+    why = "'thoughts' of a chat are two marks with … between them, \"<think>…</think>\", or … and the mark that an "
+          "answer "
+          "has to begin with: \"…<|channel|>final<|message|>\"";
     return std::nullopt;
   }
   return Thoughts{std::string(text.substr(0, at)), std::string(behind.substr(0, end)), std::string(behind.substr(end))};

@@ -47,10 +47,15 @@ private:
 
 /// What a model thinks before it answers, which the turns behind an answer leave out: "<think>…</think>" says between
 /// which marks it stands. White space behind the second one, "<think>…</think>\n", is what else is left out there.
+/// Without a first one, "…<|channel|>final<|message|>", an answer begins with its thoughts, and later turns keep the
+/// mark.
 struct Thoughts {
   std::string begin, end, spaces;
 
-  /// Null where there are no two marks around "…"; `why` then says so.
+  /// Whether the mark is a part of an answer as later turns have it.
+  bool keepsMark() const { return begin.empty(); }
+
+  /// Null where there is no mark behind "…"; `why` then says so.
   static std::optional<Thoughts> parse(std::string_view text, std::string &why);
   /// As parse() reads it.
   std::string str() const { return begin + "…" + end + spaces; }

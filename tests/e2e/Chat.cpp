@@ -188,6 +188,38 @@ TEST_F(Chat, ForgetsThoughts) {
   EXPECT_THAT(refused.err, HasSubstr("'thoughts' of a chat are two marks with … between them"));
 }
 
+// An answer that has to begin with a mark: what stands before it is neither shown nor read again.
+TEST_F(Chat, AnswersBehindAMark) {
+  std::string folder = freshFolder("chat-mark"), text = folder + "/model.kiln", program = folder + "/program";
+  std::filesystem::copy(modelFolder(), folder + "/model");
+  nlohmann::json tokenizer = nlohmann::json::parse(bytes(modelFolder() + "/tokenizer.json"));
+  tokenizer["post_processor"] = nullptr;
+  tokenizer["added_tokens"].push_back(tokenizer["added_tokens"].back()); // as if "fo", which it writes, were a mark
+  tokenizer["added_tokens"].back().update({{"content", "fo"}, {"id", tokenizer["model"]["vocab"]["fo"]}});
+  std::ofstream(folder + "/model/tokenizer.json") << tokenizer;
+  ASSERT_EQ(run({kilnProgram(), "import", folder + "/model", "-o", text}).code, 0);
+  std::string model = bytes(text), chatLine = "    chat:\n";
+  std::ofstream(text) << model.insert(model.find(chatLine) + chatLine.size(), "        thoughts = \"…fo\"\n");
+  Outcome built = run({kilnProgram(), "build", text, "--weights", modelFolder() + "/model.safetensors", "-o", program});
+  ASSERT_EQ(built.code, 0) << built.err;
+  std::vector<nlohmann::json> plain = jsonLines(chat("To be\\n", "--tokens 12 --json").out),
+                              lines = jsonLines(chat("To be\\nor not\\n", "--tokens 12 --json", program).out);
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_EQ(lines[0]["tokens"], plain[0]["tokens"]);
+  std::string whole = plain[0]["text"], answer = lines[0]["text"];
+  size_t mark = whole.find("fo");
+  ASSERT_NE(mark, std::string::npos) << whole;
+  EXPECT_EQ(answer, whole.substr(mark + 2));
+  EXPECT_EQ(chat("To be\\n", "--tokens 12", program).out, answer + "\n");
+  std::string past = "<|im_start|>user\nTo be<|im_end|>\n<|im_start|>assistant\nfo" + answer +
+                     "<|im_end|>\n<|im_start|>user\nor not<|im_end|>\n<|im_start|>assistant\n";
+  EXPECT_EQ(jsonLines(run({program, "generate", "--prompt", past, "--tokens", "12", "--json"}).out).at(0)["tokens"],
+            lines[1]["tokens"]);
+  Outcome cut = chat("To be\\n", "--tokens 3", program); // before the mark
+  EXPECT_EQ(cut.out, "\n");
+  EXPECT_THAT(cut.err, HasSubstr("this answer ended before it had begun: 3 tokens of thoughts are not shown"));
+}
+
 // What `import` writes is a text that can be built, and one by hand is as good.
 TEST_F(Chat, StandsInTheModelsText) {
   std::string folder = freshFolder("chat-text"), text = folder + "/model.kiln";

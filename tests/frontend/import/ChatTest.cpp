@@ -152,9 +152,10 @@ TEST(ChatTurns, AreTheTemplates) {
     ASSERT_TRUE(texts) << name << ": " << why;
     EXPECT_EQ(texts->system.has_value(), name != "mistral") << name;
     EXPECT_EQ(notes.size(), texts->system ? 0u : 1u);
-    EXPECT_EQ(texts->thoughts ? texts->thoughts->str() : "", name == "qwen" ? "<think>…</think>\n"
-                                                             : name == "r1" ? "<think>…</think>"
-                                                                            : "")
+    EXPECT_EQ(texts->thoughts ? texts->thoughts->str() : "", name == "qwen"      ? "<think>…</think>\n"
+                                                             : name == "r1"      ? "<think>…</think>"
+                                                             : name == "harmony" ? "…<|channel|>final<|message|>"
+                                                                                 : "")
         << name;
     std::shared_ptr<const Tokenizer> tokenizer = tokenizerOf(one);
     for (const Json &talk : one.at("cases").array()) {
@@ -180,7 +181,8 @@ TEST(ChatTurns, AreTheTemplates) {
             break;
           }
           past.resize(texts->thoughts->lengthBefore(past));
-          past += texts->thoughts->leftOf(answer);
+          past += texts->thoughts->keepsMark() ? texts->thoughts->end + answer
+                                               : std::string(texts->thoughts->leftOf(answer));
           continue;
         }
         tokenizer->encodeTurn(text + (name == "mistral" && !answer.empty() ? " " : "") + answer, ranges, ids);
