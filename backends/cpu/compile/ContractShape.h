@@ -111,6 +111,9 @@ struct Contraction {
     llvm::SmallVector<int64_t> taken; // which taps the rows have, in their order
   };
   std::optional<Turned> turned;
+  /// Of a large window over few pixels (a filter's gradient): the same product as of images side by side, with a filter
+  /// that is turned; null where the filter does not lie so.
+  std::shared_ptr<const Contraction> byPixels;
   bool leftForAllBatches = false; // the left operand does not depend on the batch
 
   kiln_dtype operandType = KILN_F32;

@@ -510,6 +510,15 @@ static Contraction contractionOf(const Graph &graph, Op op, Geometry g, bool see
     c.window = windowOf(g);
     useTiles(g, c);
     usePlainImage(graph, op, g, c);
+  } else if (!g.grouped) {
+    Geometry joined = g;
+    joined.windows = false, joined.joined = true;
+    auto same = std::make_shared<Contraction>(c);
+    same->window = windowOf(joined);
+    if (same->left.plainInput < 0)
+      useTurnedFilter(graph, op, joined, *same);
+    if (same->window && same->turned)
+      c.byPixels = same;
   }
   return c;
 }

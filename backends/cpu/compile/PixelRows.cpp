@@ -2,7 +2,8 @@
 //
 //   filter     a task a panel of output channels: [panel][k][channels]. Made once for filters that last
 //              (kiln_cpu_prepacking).
-//   image      a task a channel of an image, copied in planes; none where the image is a matrix as it lies.
+//   image      a task a channel of an image, copied in planes; none where the image is a matrix as it lies, or one task
+//              has all of an image.
 //   tiles      a task some pieces of pixels and a panel: K block after K block, of each all pieces. Then sums, [pixel]
 //              [channel], are turned, and each channel's pixels become elements of the result.
 //
@@ -38,8 +39,12 @@ public:
                                                t.columns() * bytes);
     else
       filterArea = builder.reserveScratch(filterBytes);
-    if (!matrix)
-      imageArea = builder.reserveScratch(graph.bound(c.batch) * channels * window.planes * planeStride * bytes);
+    copiesImage = !matrix && !c.batch.empty() && panels * blocks() == 1;
+    int64_t imageBytes = channels * window.planes * planeStride * bytes;
+    if (copiesImage)
+      imageArea = builder.reserveWorkerScratch(imageBytes);
+    else if (!matrix)
+      imageArea = builder.reserveScratch(graph.bound(c.batch) * imageBytes);
     offsetsArea = builder.reserveWorkerScratch(t.channelsOfBlock * window.taps * 8);
     sumsArea = builder.reserveWorkerScratch(most * t.columns() * bytes);
     turnedArea = builder.reserveWorkerScratch((t.columns() * turnedStride + t.lanes) * bytes);
@@ -62,7 +67,7 @@ public:
       builder.note("filter turned");
     if (!packsBlocks)
       phase([&](Emitter &e) { return e.code.integer(panels); }, &PixelRows::filterTask, false);
-    if (!matrix)
+    if (!matrix && !copiesImage)
       phase([&](Emitter &e) { return e.code.mul(e.elements(c.batch), e.code.integer(channels)); },
             &PixelRows::imageTask, false);
     phase([&](Emitter &e) { return e.code.mul(e.elements(c.batch), e.code.integer(blocks() * panels)); },
@@ -81,6 +86,7 @@ private:
   const int64_t panelStride, planeStride; // elements
   int64_t turnedStride = 0, filterArea = 0, imageArea = 0, offsetsArea = 0, sumsArea = 0, turnedArea = 0;
   int64_t blockArea = 0;
+  bool copiesImage = false; // each task, which has all of one
   bool packsBlocks = false; // of the filter: each task those of its panel
   bool lasting = false;
   bool far = false; // the filter does not stay in the second level: what comes next of it is fetched
@@ -110,6 +116,9 @@ private:
 
   Value channelAt(Emitter &e, Value image, Value channel) const {
     Code &code = e.code;
+    if (copiesImage)
+      return code.address(e.workerScratch(imageArea), code.mul(channel, code.integer(window.planes * planeStride)),
+                          bytes);
     if (!matrix) {
       Value number = code.add(code.mul(image, code.integer(channels)), channel);
       return code.address(e.scratch(imageArea), code.mul(number, code.integer(window.planes * planeStride)), bytes);
@@ -175,9 +184,13 @@ private:
   void imageTask(Emitter &e, Value task) const {
     Code &code = e.code;
     Value channel = code.rem(task, code.integer(channels)), image = code.div(task, code.integer(channels));
-    Planes planes{channelAt(e, image, channel), planeStride, bytes};
-    packPlanes(e, window, e.indicesOfRow(c.batch, image), planes, channel, code.add(channel, code.integer(1)),
-               code.integer(0), code.integer(window.columns + window.reach));
+    copyChannels(e, image, channel, code.add(channel, code.integer(1)));
+  }
+
+  void copyChannels(Emitter &e, Value image, Value first, Value last) const {
+    Planes planes{channelAt(e, image, first), planeStride, bytes};
+    packPlanes(e, window, e.indicesOfRow(c.batch, image), planes, first, last, e.code.integer(0),
+               e.code.integer(window.columns + window.reach));
   }
 
   /// In bytes, for each k of a block.
@@ -226,6 +239,8 @@ private:
     };
     Value first = begin(block), last = begin(code.add(block, code.integer(1)));
     Value n0 = pixelAt(code, first), n1 = pixelAt(code, last);
+    if (copiesImage)
+      copyChannels(e, image, code.integer(0), code.integer(channels));
     code.loop(code.integer(0), code.integer(channels), t.channelsOfBlock, [&](Value channel) {
       Value end = code.min(code.add(channel, code.integer(t.channelsOfBlock)), code.integer(channels));
       Value k = code.mul(code.sub(end, channel), code.integer(window.taps));
@@ -258,7 +273,10 @@ private:
         code.ifElse(isLast, [&] { call(t.rest()); }, [&] { call(t.rows); });
       });
     });
-    finishPanel(e, image, panel, n0, n1, vectors);
+    if (storesPieces())
+      storePieces(e, panel, first, last, vectors);
+    else
+      finishPanel(e, image, panel, n0, n1, vectors);
   }
 
   /// What lies behind a K block of a panel: the next block, or the next panel's first. A share of it with each piece.
@@ -295,6 +313,35 @@ private:
           fetch(e.input(i), byteSize(graph.type(v).dtype), false);
       for (auto [i, v] : llvm::enumerate(graph.outputs))
         fetch(e.output(i), byteSize(graph.type(v).dtype), true);
+    });
+  }
+
+  /// Whether the kernel is the product alone, and a piece an image: what becomes of its sums lies in one stretch.
+  bool storesPieces() const {
+    bool alone = graph.outputs.size() == 1 && graph.outputs[0] == c.result && graph.type(c.result).dims.size() > 2;
+    return alone && c.batch.empty() && t.lines > 1 && t.step == t.length && outputs % t.lanes == 0;
+  }
+
+  void storePieces(Emitter &e, Value panel, Value first, Value last, int64_t vectors) const {
+    Code &code = e.code;
+    Value turned = e.workerScratch(turnedArea), columns = code.integer(t.columns());
+    Value output = code.mul(panel, columns), pixels = code.integer(t.rows);
+    code.loop(first, last, 1, [&](Value piece) {
+      Value from = code.address(e.workerScratch(sumsArea),
+                                code.mul(code.sub(piece, first), code.integer(t.rows * t.columns())), bytes);
+      for (int64_t done = 0; done < t.rows; done += t.lanes) {
+        int64_t some = std::min(t.lanes, t.rows - done);
+        callPack(code, {KILN_F32, t.lanes, Packing::Turn, KILN_F32},
+                 code.address(from, code.integer(done * t.columns()), bytes), code.integer(t.columns() * bytes),
+                 code.integer(some), code.integer(vectors * t.lanes), code.address(turned, code.integer(done), bytes),
+                 code.mul(pixels, code.integer(bytes)));
+      }
+      Value place = code.add(code.mul(piece, code.integer(outputs)), output);
+      Value to = code.address(e.output(0), code.mul(place, pixels), bytes);
+      code.loop(code.integer(0), code.integer(vectors * t.lanes * t.rows), t.lanes, [&](Value i) {
+        code.store(code.loadHere(vectorType(code), code.address(turned, i, bytes), bytes), code.address(to, i, bytes),
+                   bytes);
+      });
     });
   }
 
@@ -349,8 +396,9 @@ static PixelExtents extentsOf(const Graph &graph, const Contraction &c, bool mat
   return e;
 }
 
-bool buildPixelRows(KernelBuilder &builder, const Contraction &c, const ContractSink &sink) {
+bool buildPixelRows(KernelBuilder &builder, const Contraction &whole, const ContractSink &sink) {
   const Graph &graph = builder.graph;
+  const Contraction &c = whole.byPixels ? *whole.byPixels : whole;
   bool constant = c.window && c.m.size() == 1 && c.m[0].isConstant() && c.window->channels.isConstant() &&
                   c.left.freeStride.isConstant();
   if (!constant || !c.leftForAllBatches || c.batch.size() > 1 || c.accumulator != KILN_F32 ||
@@ -372,7 +420,7 @@ bool buildPixelRows(KernelBuilder &builder, const Contraction &c, const Contract
   if (extents.batch < 1 || extents.channels < 1 || extents.outputs < 1 || imageBytes > nearBytes)
     return false;
   ContractExtents bounds{extents.batch, extents.outputs, graph.bound(c.n), extents.channels * extents.taps};
-  Blocking otherwise = chooseBlocking(builder.machine, bounds, c.traits(graph, builder.machine));
+  Blocking otherwise = chooseBlocking(builder.machine, bounds, whole.traits(graph, builder.machine));
   if (otherwise.method != Method::Tile)
     return false;
   PixelCut cut = choosePixelRows(builder.machine, extents, otherwise.cycles);
@@ -380,7 +428,7 @@ bool buildPixelRows(KernelBuilder &builder, const Contraction &c, const Contract
     return false;
   int64_t before = builder.scratchBytes, plain = 0;
   if (!builder.knowsLasting()) // where it turns out not to last, the other form may be taken
-    plain = builder.scratchOf([&] { ContractLowering(builder, c, sink); });
+    plain = builder.scratchOf([&] { ContractLowering(builder, whole, sink); });
   PixelRows(builder, c, sink, cut, matrix, extents.filterLasts).build();
   builder.scratchBytes = std::max(builder.scratchBytes, before + plain);
   return true;

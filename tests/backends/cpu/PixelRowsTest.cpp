@@ -57,6 +57,7 @@ TEST_P(PixelRows, Images) {
   check({3, 33, 14, 14}, {64, 33, 3, 3}, plane(1, 1));
   check({9, 120, 8, 7}, {64, 120, 3, 3}, plane(1, 1)); // side by side
   check({5, 128, 4, 4}, {96, 128, 3, 3}, plane(1, 1));
+  check({3, 60, 14, 14}, {32, 60, 3, 3}, plane(1, 1)); // each copied by its task
 }
 
 TEST_P(PixelRows, Windows) {
@@ -100,7 +101,7 @@ TEST_P(PixelRows, WithWhatStandsBeforeAndBehind) {
 /// A gradient by a convolution's input: channels exchanged, the window reversed; of large images packed in a phase, of
 /// few pixels by tasks.
 TEST_P(PixelRows, TurnedFilters) {
-  for (Ints image : {Ints{2, 64, 16, 16}, Ints{12, 200, 4, 4}, Ints{1, 200, 14, 14}})
+  for (Ints image : {Ints{2, 40, 16, 16}, Ints{12, 60, 4, 4}, Ints{1, 60, 14, 14}})
     for (bool reversed : {true, false}) {
       Ints filter{image[1], 96, 3, 3}, turned{96, image[1], 3, 3}, dims{image[0], 96, image[2], image[3]};
       TestKernel k("k0", "contract");
@@ -111,6 +112,35 @@ TEST_P(PixelRows, TurnedFilters) {
       k.output(addConvolution(k, x, t, KILN_F32, fixed(dims), plane(1, 1)));
       count(k);
       kiln::test::check(k, {wholeNumbers(KILN_F32, image, 1), wholeNumbers(KILN_F32, filter, 2)}, 0, options);
+    }
+}
+
+/// Windows as large as images, results as large as windows: with padding, of a strided convolution, where a result's
+/// images are not whole pieces, where output channels fill no panel, and with what stands behind.
+TEST_P(PixelRows, GradientsOfFilters) {
+  struct Row {
+    Ints image, result; // of the convolution: images, channels, height, width
+    int64_t taps, stride, pad;
+  };
+  for (const Row &row : {Row{{2, 24, 16, 16}, {2, 64, 16, 16}, 3, 1, 1}, Row{{1, 20, 17, 20}, {1, 75, 15, 18}, 3, 1, 0},
+                         Row{{2, 24, 16, 16}, {2, 96, 8, 8}, 3, 2, 1}, Row{{2, 3, 20, 18}, {2, 64, 10, 9}, 7, 2, 3},
+                         Row{{8, 40, 5, 5}, {8, 64, 5, 5}, 3, 1, 1}})
+    for (bool more : {false, true}) {
+      SCOPED_TRACE(testing::PrintToString(row.image) + " " + testing::PrintToString(row.result));
+      Ints x{row.image}, g{row.result}, dims{x[1], g[1], row.taps, row.taps};
+      TestKernel k("k0", "contract");
+      uint32_t image = k.input(KILN_F32, fixed(x)), slope = k.input(KILN_F32, fixed(g));
+      auto swapped = [&](uint32_t value, const Ints &of) {
+        return k.op("transpose", {value}, KILN_F32, fixed({of[1], of[0], of[2], of[3]}),
+                    {ints("permutation", {1, 0, 2, 3})});
+      };
+      int64_t high = row.taps - 1 + (g[2] - 1) * row.stride + 1 - x[2] - row.pad,
+              right = row.taps - 1 + (g[3] - 1) * row.stride + 1 - x[3] - row.pad;
+      Window w{{1, 1}, {row.pad, row.pad}, {high, right}, {1, 1}, {row.stride, row.stride}, 1};
+      uint32_t sum = addConvolution(k, swapped(image, x), swapped(slope, g), KILN_F32, fixed(dims), w);
+      k.output(more ? k.op("neg", {sum}) : sum);
+      count(k);
+      kiln::test::check(k, {wholeNumbers(KILN_F32, x, 1), wholeNumbers(KILN_F32, g, 2)}, 0, options);
     }
 }
 
