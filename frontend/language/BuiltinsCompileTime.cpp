@@ -119,11 +119,36 @@ static Value isConstant(BoundCall &call) {
 static Value dict(BoundCall &call) {
   std::vector<Value> items;
   auto names = std::make_shared<std::vector<std::string>>();
+  auto add = [&](const std::string &name, const Value &value) {
+    auto found = std::find(names->begin(), names->end(), name);
+    if (found != names->end()) { // the last one holds, as in Python
+      items[static_cast<size_t>(found - names->begin())] = value;
+      return;
+    }
+    names->push_back(name);
+    items.push_back(value);
+  };
+  for (size_t i = 0; i < call.rest.size(); ++i) { // pairs of a name and a value, or another dict
+    const Value &given = call.rest[i];
+    bool fits = call.rest.size() == 1 && given.isList();
+    for (size_t k = 0; fits && k < given.items->size(); ++k) {
+      const Value &pair = (*given.items)[k];
+      if (given.names)
+        add((*given.names)[k], pair);
+      else if ((fits = pair.isList() && pair.items->size() == 2 && pair.items->front().kind == Value::Kind::String))
+        add(pair.items->front().text, pair.items->back());
+    }
+    if (!fits) {
+      if (!given.isError())
+        call.e.error(call.range,
+                     "dict takes names with values, dict(a=x), or a list of pairs, dict([(\"0.weight\", x)])");
+      return Value::error();
+    }
+  }
   for (auto &[name, value] : call.named) {
     if (value.isError())
       return value;
-    names->push_back(name);
-    items.push_back(std::move(value));
+    add(name, value);
   }
   Value value = Value::listOf(std::move(items));
   value.names = std::move(names);
@@ -158,8 +183,8 @@ llvm::ArrayRef<Builtin> compileTimeBuiltins() {
       {"list", "x", list},
       // The same.
       {"tuple", "x", list},
-      // Values by name: d.a or d["a"].
-      {"dict", "**named", dict},
+      // Values by name: d.a or d["a"]; of names that are no words, pairs: dict([("0.weight", x)]).
+      {"dict", "*pairs, **named", dict},
       // A number as text.
       {"str", "x", str},
       // A number n times, a tuple of n as it is.

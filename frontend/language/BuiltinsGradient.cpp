@@ -167,7 +167,7 @@ Value gradientOf(BoundCall &call) {
 Value parametersOf(BoundCall &call) {
   if (!call.e.inFunction(call.range, "parameters") || !takesPart(call))
     return Value::error();
-  return partTensors(call.e, call.values[0], call.ranges[0]);
+  return partTensors(call.e, call.values[0], call.ranges[0], true);
 }
 
 Value withParameters(BoundCall &call) {

@@ -108,12 +108,14 @@ Value forEach(Elaborator &e, std::vector<Value> values, const std::vector<Range>
 
 } // namespace
 
-Value partTensors(Elaborator &e, const Value &part, Range range) {
+Value partTensors(Elaborator &e, const Value &part, Range range, bool parametersAlone) {
   if (part.kind != Value::Kind::Instance)
     return part;
   Value tensors = Value::listOf({});
   tensors.names = std::make_shared<std::vector<std::string>>();
   for (const Place &place : variablesOf(e, part)) {
+    if (parametersAlone && place.variable->kind != Variable::Kind::Parameter)
+      continue;
     tensors.names->push_back(place.path);
     tensors.items->push_back(place.tensor.isTensor() ? place.tensor : e.read(place.variable, nullptr, range));
     if (tensors.items->back().isError())
@@ -190,9 +192,21 @@ bool assignPart(Elaborator &e, const Expr &target, const Value &place, const Val
     return true;
   }
   Value from = partTensors(e, value, valueRange), to = partTensors(e, place, target.range);
-  if (from.isError() || to.isError() || !agree(e, from, to, valueRange))
+  if (from.isError() || to.isError())
     return true;
-  for (const Place &each : variablesOf(e, place))
+  // What is made of parameters(part) has no states: they stay.
+  Variables places = variablesOf(e, place);
+  auto stays = [&](const Place &each) {
+    return value.isList() && each.variable->kind != Variable::Kind::Parameter &&
+           !llvm::is_contained(*from.names, each.path);
+  };
+  if (llvm::any_of(places, stays)) {
+    std::erase_if(places, stays);
+    to = partTensors(e, place, target.range, true);
+  }
+  if (!agree(e, from, to, valueRange))
+    return true;
+  for (const Place &each : places)
     e.write(each.variable, itemOf(from, each.path), valueRange);
   return true;
 }

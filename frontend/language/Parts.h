@@ -11,8 +11,9 @@ bool assignsParts(const Entry *entry);
 /// A part of the model, or what arithmetic on parts gives.
 bool isPart(const Value &value);
 
-/// The parameters of a part by their paths, as a dict of tensors; of a recipe's blocks the persistent states as well.
-Value partTensors(Elaborator &e, const Value &part, Range range);
+/// The parameters of a part by their paths, as a dict of tensors; in a recipe's blocks the persistent states as well,
+/// unless they are not wanted.
+Value partTensors(Elaborator &e, const Value &part, Range range, bool parametersAlone = false);
 /// Whether arithmetic is with all tensors of parts: in a recipe's blocks, and where one is a dict of tensors already.
 bool isOfParts(const Entry *entry, llvm::ArrayRef<Value> values);
 

@@ -81,10 +81,10 @@ TEST_P(Stages, GoOnFromEachOtherAsInPyTorch) {
         expectNear(value, found->second, stage + (" " + name));
         ++compared;
       }
-    EXPECT_EQ(compared, 24u);
+    EXPECT_EQ(compared, 32u);
   }
   std::map<std::string, Values> end = readTensors(built.folder + "/end");
-  EXPECT_EQ(end.size(), 24u);
+  EXPECT_EQ(end.size(), 32u);
   expectNear(end.at("net.head.weight"), expected.at("finetune.net.head.weight"), "the saved head");
 }
 

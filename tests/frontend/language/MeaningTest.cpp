@@ -288,6 +288,24 @@ model M():
   expectNear(results[0], {}, {126});
 }
 
+TEST(Statements, ADictIsMadeOfPairsToo) {
+  std::vector<HostTensor> results = run(R"(
+model M():
+    net = Sequential(Linear(2, 1, bias=False), Linear(1, 2, bias=False))
+
+    def forward(x: f32[1, 2]):
+        d = dict([("0.weight", x), ("1.weight", x.T)], b=2.0 * x)
+        e = dict(d, b=x)
+        return with_parameters(net, dict([(n, d[n]) for n in ("0.weight", "1.weight")]))(x), d["b"], e["b"], f32(len(e))
+)",
+                                        {floats({1, 2}, {1, 2}), floats({1, 2}, {0, 0}), floats({2, 1}, {0, 0})});
+  ASSERT_EQ(results.size(), 4u);
+  expectNear(results[0], {1, 2}, {5, 10});
+  expectNear(results[1], {1, 2}, {2, 4});
+  expectNear(results[2], {1, 2}, {1, 2});
+  expectNear(results[3], {}, {3});
+}
+
 TEST(Statements, FunctionsWithinFunctionsSeeTheNamesAroundThemAsTheyStand) {
   std::vector<HostTensor> results =
       run(R"(
