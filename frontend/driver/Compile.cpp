@@ -19,6 +19,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
@@ -53,6 +54,13 @@ std::vector<InputFile> inputsOf(const ModelOptions &options) {
                                    {options.importance, "the file of --importance"}};
   for (const std::string &file : options.importedFiles)
     inputs.push_back({file, "part of the model"});
+  const char *folder = std::getenv("KILN_DATA");
+  for (const auto &[name, paths] : options.data)
+    for (const std::string &path : std::vector<std::string>(absl::StrSplit(paths, ','))) {
+      inputs.push_back({path, "what --data names"});
+      if (folder && !path.starts_with("/"))
+        inputs.push_back({absl::StrCat(folder, "/", path), "what --data names"});
+    }
   return inputs;
 }
 
