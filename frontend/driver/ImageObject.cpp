@@ -208,8 +208,9 @@ void chooseParts(const Manifest &manifest, ImageParts &parts) {
       parts.readers.push_back(source.reader);
   parts.tokenizers = readsTokenizers(manifest);
   parts.recordings = manifest.samplingRate > 0;
-  parts.rows = llvm::any_of(parts.readers,
-                            [](llvm::StringRef one) { return one == "csv" || one == "images" || one == "folder"; });
+  parts.rows = llvm::any_of(parts.readers, [](llvm::StringRef one) {
+    return one == "csv" || one == "images" || one == "folder" || one == "arrays";
+  });
   parts.pictures = manifest.picture.isObject() || llvm::is_contained(parts.readers, "folder");
   parts.labels = !manifest.labels.empty() || llvm::any_of(parts.readers, [](llvm::StringRef one) {
     return one == "csv" || one == "folder" || one == "table" || one == "conll";

@@ -91,6 +91,8 @@ llvm::ArrayRef<Builtin> recipeBuiltins() {
        "source, target, batch, source_words, target_words, max_length, bucket=50, validation=None, test=None, "
        "shuffle=True",
        makeRecord, Space::Reader},
+      {"arrays", "path, batch, rows=None, validation=None, test=None, shuffle=True, **fields", makeRecord,
+       Space::Reader},
       {"safetensors", "path, **fields", makeRecord, Space::Reader},
       {"greedy",
        "from=None, until=None, tokens=None, repetition_penalty=1.0, suppress=None, suppress_first=None, longest=None, "

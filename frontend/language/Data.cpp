@@ -129,10 +129,11 @@ static void imageFields(ReaderSettings &settings, DataSource &source, const Dim 
   source.fields.emplace_back("label", fieldType(Dtype::i32, {batch}, source.range));
 }
 
-/// A file of batches: the fields are what the recipe says they are.
-static void batchFields(ReaderSettings &settings, DataSource &source) {
-  settings.string("path");
-  for (size_t i = 1; i < settings.record.fields.size(); ++i) {
+/// The fields that the recipe writes out, behind the reader's own settings: their names and types.
+static std::vector<std::pair<std::string, TypeInfo>> writtenFields(ReaderSettings &settings, DataSource &source,
+                                                                   size_t own) {
+  std::vector<std::pair<std::string, TypeInfo>> fields;
+  for (size_t i = own; i < settings.record.fields.size(); ++i) {
     const auto &[field, type] = settings.record.fields[i];
     if (type.kind != Value::Kind::Type && type.kind != Value::Kind::Dtype) {
       settings.wrong(field, "a type such as f32[12, 64]");
@@ -141,13 +142,40 @@ static void batchFields(ReaderSettings &settings, DataSource &source) {
     TypeInfo info = type.kind == Value::Kind::Type ? *type.type : TypeInfo{type.dtype, {}, {}, source.range};
     if (isClass(info.dtype))
       settings.wrong(field, "a type such as f32[12, 64]");
-    source.fields.emplace_back(field, info);
+    fields.emplace_back(field, info);
   }
-  if (!source.fields.empty())
+  return fields;
+}
+
+static void needFields(ReaderSettings &settings, DataSource &source, const char *wanted) {
+  if (!source.fields.empty() || !settings.ok)
     return;
   settings.ok = false;
-  settings.e.error(source.range,
-                   "safetensors wants the tensors that it holds: safetensors(\"x.safetensors\", ids=i32[12, 64])");
+  settings.e.error(source.range, wanted);
+}
+
+/// A file of batches: the fields are what the recipe says they are.
+static void batchFields(ReaderSettings &settings, DataSource &source) {
+  settings.string("path");
+  source.fields = writtenFields(settings, source, 1);
+  needFields(settings, source,
+             "safetensors wants the tensors that it holds: safetensors(\"x.safetensors\", ids=i32[12, 64])");
+}
+
+/// Rows of arrays: a field's type is that of a row.
+static void arrayFields(ReaderSettings &settings, DataSource &source, const Dim &batch) {
+  settings.string("path");
+  rowSettings(settings);
+  for (auto &[name, type] : writtenFields(settings, source, 6)) {
+    std::vector<Dim> dims = {batch};
+    dims.insert(dims.end(), type.dims.begin(), type.dims.end());
+    if (!std::all_of(dims.begin(), dims.end(), [](const Dim &dim) { return dim.constant().has_value(); }))
+      settings.wrong(name, "a row's type, of fixed extents, as f32[3, 32],");
+    source.fields.emplace_back(name, fieldType(type.dtype, dims, source.range));
+  }
+  needFields(settings, source,
+             "arrays wants the arrays that it holds, and what a row of each is: "
+             "arrays(\"x.npz\", batch=32, x=f32[3, 32], y=i32)");
 }
 
 static void textFields(ReaderSettings &settings, DataSource &source, const Dim &batch) {
@@ -389,6 +417,8 @@ std::optional<DataSource> dataSource(Elaborator &e, const std::string &name, con
     corruptedFields(settings, source, batch, prefix);
   } else if (kind == "skipgram") {
     skipgramFields(settings, source, batch);
+  } else if (kind == "arrays") {
+    arrayFields(settings, source, batch);
   } else if (kind == "series") {
     seriesFields(settings, source, batch);
   } else if (kind == "images") {

@@ -116,6 +116,13 @@ Value Elaborator::call(const Value &callee, const Arguments &arguments, Range ra
       if (callee.dtype == Dtype::anyInt && std::abs(number) < 9e18)
         return Value::integerOf(static_cast<int64_t>(number), range);
     }
+    if (all->positional.size() == 1 && all->positional[0].isTensor() && isClass(callee.dtype)) {
+      bool whole = callee.dtype == Dtype::anyInt;
+      error(range, std::string(dtypeName(callee.dtype)) + "(x) converts a number of the text; this is " +
+                       describe(all->positional[0]))
+          .withHelp(std::string("a tensor's elements are converted by ") + (whole ? "i32(x)" : "f32(x)"));
+      return Value::error();
+    }
     if (all->positional.size() != 1 || !all->named.empty() || isClass(callee.dtype)) {
       error(range, std::string(dtypeName(callee.dtype)) + "(x) converts one tensor or number");
       return Value::error();

@@ -28,8 +28,8 @@ struct ReaderSettings {
   }
   void wrong(std::string_view name, const std::string &wanted) {
     ok = false;
-    e.error(range(name), record.kind + "'s '" + std::string(name) + "' is " + describe((*this)[name]) + "; " + wanted +
-                             " is expected");
+    e.error(range(name), record.kind + (record.kind.ends_with("s") ? "' '" : "'s '") + std::string(name) + "' is " +
+                             describe((*this)[name]) + "; " + wanted + " is expected");
   }
   int64_t count(std::string_view name, int64_t least = 1, int64_t most = 1 << 30) {
     std::optional<int64_t> value = (*this)[name].isNumeral() ? (*this)[name].asInteger() : std::nullopt;

@@ -49,8 +49,9 @@ DataRows::DataRows(const Options &options, const Common &common, const Manifest 
     const SourceSpec *source = fieldNamed(path, manifest, column.field);
     if (!source)
       continue;
-    if (source->reader != "csv" && source->reader != "images" && source->reader != "folder")
-      fail("--input %s: the rows of csv and images are inputs, those of '%s' are not%s", text.c_str(),
+    static const std::set<std::string_view> readers = {"csv", "images", "folder", "arrays"};
+    if (!readers.contains(source->reader))
+      fail("--input %s: the rows of csv, arrays and images are inputs, those of '%s' are not%s", text.c_str(),
            source->reader.c_str(), hasWords(*source) ? ": give texts by --text or --texts" : "");
     checkField(*source, column.field, text);
     column.source = source->name;

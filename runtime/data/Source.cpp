@@ -47,13 +47,13 @@ void storeField(const Source &source, size_t field, std::span<FieldBuffer> field
 
 bool hasWords(const SourceSpec &spec) {
   return spec.reader != "safetensors" && spec.reader != "csv" && spec.reader != "images" && spec.reader != "folder" &&
-         spec.reader != "series";
+         spec.reader != "series" && spec.reader != "arrays";
 }
 
 std::unique_ptr<Source> openSource(const SourceContext &context) {
   const SourceSpec &spec = *context.spec;
   const std::string &path = context.override.empty() ? spec.path : context.override;
-  if (path.ends_with(".safetensors") || spec.reader == "safetensors")
+  if ((path.ends_with(".safetensors") && spec.reader != "arrays") || spec.reader == "safetensors")
     return openBatches(context, findData(path, "data '" + spec.name + "'", context.folders));
   for (const Reader *const *reader = kiln_readers; *reader; ++reader)
     if (spec.reader == (*reader)->name)

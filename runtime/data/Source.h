@@ -88,8 +88,8 @@ extern "C" {
 /// Those that there are, and a null. A program has those of its recipe, so that the linker drops the others: the driver
 /// writes the list, by their names, into the program's image (elsewhere: AllReaders.cpp).
 extern const Reader *const kiln_readers[];
-extern const Reader kiln_reader_text, kiln_reader_csv, kiln_reader_images, kiln_reader_folder, kiln_reader_pairs,
-    kiln_reader_table, kiln_reader_conll, kiln_reader_series, kiln_reader_squad, kiln_reader_masked,
+extern const Reader kiln_reader_text, kiln_reader_csv, kiln_reader_arrays, kiln_reader_images, kiln_reader_folder,
+    kiln_reader_pairs, kiln_reader_table, kiln_reader_conll, kiln_reader_series, kiln_reader_squad, kiln_reader_masked,
     kiln_reader_corrupted, kiln_reader_skipgram;
 }
 

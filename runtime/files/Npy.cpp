@@ -61,9 +61,27 @@ std::vector<int64_t> parseShape(std::string_view text, const std::string &what) 
   }
   return shape;
 }
+
+/// From an order whose first axis goes fastest to one whose last does.
+void turn(const uint8_t *from, const std::vector<int64_t> &shape, size_t size, uint8_t *to) {
+  std::vector<size_t> index(shape.size()), stride(shape.size(), size);
+  for (size_t d = 1; d < shape.size(); ++d)
+    stride[d] = stride[d - 1] * static_cast<size_t>(shape[d - 1]);
+  size_t count = static_cast<size_t>(*countElements(shape)), place = 0;
+  for (size_t i = 0; i < count; ++i) {
+    std::memcpy(to + i * size, from + place, size);
+    for (size_t d = shape.size(); d-- > 0;) {
+      place += stride[d];
+      if (++index[d] < static_cast<size_t>(shape[d]))
+        break;
+      place -= stride[d] * index[d];
+      index[d] = 0;
+    }
+  }
+}
 } // namespace
 
-Tensor parseNpy(std::string_view bytes, const std::string &what) {
+TensorView viewNpy(std::string_view bytes, const std::string &what, Memory &turned) {
   if (bytes.size() < 10 || std::memcmp(bytes.data(), "\x93NUMPY", 6) != 0)
     fail("%s is not a .npy file", what.c_str());
   uint8_t version = static_cast<uint8_t>(bytes[6]);
@@ -82,8 +100,9 @@ Tensor parseNpy(std::string_view bytes, const std::string &what) {
       found = &candidate;
   if (!found)
     fail("%s: the NumPy dtype %s is not supported", what.c_str(), written(descr).c_str());
-  if (!valueAfter(header, "'fortran_order'", what).starts_with("False"))
-    fail("%s is in Fortran order; save numpy.ascontiguousarray(x)", what.c_str());
+  std::string_view fortran = valueAfter(header, "'fortran_order'", what);
+  if (!fortran.starts_with("True") && !fortran.starts_with("False"))
+    fail("%s: the .npy header's fortran_order is damaged", what.c_str());
   std::vector<int64_t> shape = parseShape(valueAfter(header, "'shape'", what), what);
   if (found->text[1] == 'c')
     shape.push_back(2);
@@ -94,9 +113,21 @@ Tensor parseNpy(std::string_view bytes, const std::string &what) {
       expected != static_cast<int64_t>(data.size()))
     fail("%s is truncated or damaged: %s does not take its %zu bytes of data", what.c_str(),
          describeType(found->dtype, shape).c_str(), data.size());
-  Tensor tensor("", found->dtype, shape);
-  if (!data.empty())
-    std::memcpy(tensor.memory.data(), data.data(), data.size());
+  const uint8_t *rows = reinterpret_cast<const uint8_t *>(data.data());
+  if (fortran.starts_with("True") && shape.size() > 1) {
+    turned = Memory(data.size());
+    turn(rows, shape, dtypeSize(found->dtype), turned.data());
+    rows = turned.data();
+  }
+  return {"", found->dtype, std::move(shape), rows, data.size()};
+}
+
+Tensor parseNpy(std::string_view bytes, const std::string &what) {
+  Memory turned;
+  TensorView view = viewNpy(bytes, what, turned);
+  Tensor tensor("", view.dtype, view.shape);
+  if (view.bytes > 0)
+    std::memcpy(tensor.memory.data(), view.data, view.bytes);
   return tensor;
 }
 

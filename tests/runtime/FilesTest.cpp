@@ -213,7 +213,11 @@ TEST(Npy, RoundTripAndDamage) {
   EXPECT_THAT(errorOf([&] { parseNpy("hello, I am text", "'x'"); }), HasSubstr("not a .npy file"));
   std::string fortran = bytes;
   fortran.replace(fortran.find("False"), 5, "True ");
-  EXPECT_THAT(errorOf([&] { parseNpy(fortran, "'x'"); }), HasSubstr("Fortran order"));
+  Tensor turned = parseNpy(fortran, "'x'"); // -1 0 / 1 2, columns one behind the other
+  EXPECT_EQ(turned.as<int32_t>()[1], 1);
+  EXPECT_EQ(turned.as<int32_t>()[2], 0);
+  fortran.replace(fortran.find("True"), 4, "Tree");
+  EXPECT_THAT(errorOf([&] { parseNpy(fortran, "'x'"); }), HasSubstr("fortran_order is damaged"));
   std::string other = bytes;
   other.replace(other.find("<i4"), 3, "<f5");
   EXPECT_EQ(errorOf([&] { parseNpy(other, "'x'"); }), "'x': the NumPy dtype '<f5' is not supported");

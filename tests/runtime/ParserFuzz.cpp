@@ -9,6 +9,7 @@
 #include "runtime/files/Safetensors.h"
 #include "runtime/files/Wav.h"
 #include "runtime/files/Xml.h"
+#include "runtime/files/Zip.h"
 #include "runtime/program/Plan.h"
 #include "runtime/support/Dim.h"
 #include "runtime/text/Tokenizer.h"
@@ -65,6 +66,25 @@ std::string wavSeed() {
       "RIFF\x3e\0\0\0WAVEfmt \x10\0\0\0\1\0\2\0\x80\x3e\0\0\0\xfa\0\0\4\0\x10\0LIST\3\0\0\0abc\0data\x0c\0\0\0"
       "abcdefghijkl",
       68);
+}
+
+/// A stored and a deflated member, "ab" and "aaaaaaaa".
+std::string zipSeed() {
+  return std::string(
+      "PK\003\004\024\000\000\000\000\000\000\000!\000mH\203\236\002\000\000\000\002\000\000\000\001\000"
+      "\000\000xabPK\003\004\024\000\000\000\010\000\000\000!\000F\200\204\277\005\000\000\000\010\000\000"
+      "\000\001\000\000\000yKL\204\000\000PK\001\002\024\000\024\000\000\000\000\000\000\000!\000mH\203"
+      "\236\002\000\000\000\002\000\000\000\001\000\000\000\000\000\000\000\000\000\000\000\200\001\000"
+      "\000\000\000xPK\001\002\024\000\024\000\000\000\010\000\000\000!\000F\200\204\277\005\000\000\000"
+      "\010\000\000\000\001\000\000\000\000\000\000\000\000\000\000\000\200\001!\000\000\000yPK\005\006"
+      "\000\000\000\000\002\000\002\000^\000\000\000E\000\000\000\000\000",
+      185);
+}
+
+void zip(std::string_view bytes) {
+  std::string memory;
+  for (const ZipMember &member : readZip(bytes, "input"))
+    unpackZip(member, "input", memory);
 }
 
 /// What is read, written and read again is the same.
@@ -179,6 +199,7 @@ const std::vector<testing::Parser> &testing::parsers() {
       {pictureSeed("small.gif"), picture},
       {pictureSeed("small.bmp"), picture},
       {npySeed(), [](std::string_view bytes) { parseNpy(bytes, "input"); }},
+      {zipSeed(), zip},
       {std::string("\0\0\x08\x02\0\0\0\x02\0\0\0\x03"
                    "abcdef",
                    18),
