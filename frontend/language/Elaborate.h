@@ -162,6 +162,7 @@ public:
   Value callFunction(const Stmt &function, std::shared_ptr<Instance> self, const Arguments &arguments, Range range,
                      Frame *caller, Frame *keep = nullptr, Captured *captured = nullptr);
   void endFrame(Frame &frame);
+  Value callDtype(const Value &callee, const Arguments &all, Range range);
   Value callBuiltin(const Builtin &builtin, const Arguments &arguments, Range range);
   Value instantiate(const Stmt &module, const Arguments &arguments, Range range);
   bool bindParameters(const Stmt &callee, const Arguments &arguments, Range range, std::vector<Binding> &out,

@@ -72,6 +72,36 @@ bool Elaborator::bindParameters(const Stmt &callee, const Arguments &arguments, 
   return true;
 }
 
+/// f32(x) of a tensor or number; int(x) and float(x) of numbers that the text knows.
+Value Elaborator::callDtype(const Value &callee, const Arguments &all, Range range) {
+  // The class of all dtypes shares its name with a reduction.
+  if (callee.dtype == Dtype::any)
+    return callBuiltin(*findBuiltin("any", Space::General), all, range);
+  // int(x) and float(x) are for compile-time numbers, f32(x) and the like for tensors.
+  if (callee.dtype == Dtype::anyInt && all.positional.size() == 1 && all.positional[0].isInteger())
+    return all.positional[0]; // a dimension is one
+  if (isClass(callee.dtype) && all.positional.size() == 1 && all.positional[0].asDouble()) {
+    double number = *all.positional[0].asDouble();
+    if (callee.dtype == Dtype::anyFloat)
+      return Value::floatOf(number);
+    if (callee.dtype == Dtype::anyInt && std::abs(number) < 9e18)
+      return Value::integerOf(static_cast<int64_t>(number), range);
+  }
+  if (all.positional.size() == 1 && all.positional[0].isTensor() && isClass(callee.dtype)) {
+    bool whole = callee.dtype == Dtype::anyInt;
+    error(range, std::string(dtypeName(callee.dtype)) + "(x) converts a number of the text; this is " +
+                     describe(all.positional[0]))
+        .withHelp(std::string("a tensor's elements are converted by ") + (whole ? "i32(x)" : "f32(x)"));
+    return Value::error();
+  }
+  if (all.positional.size() != 1 || !all.named.empty() || isClass(callee.dtype)) {
+    error(range, std::string(dtypeName(callee.dtype)) + "(x) converts one tensor or number");
+    return Value::error();
+  }
+  std::optional<Value> tensor = toTensor(all.positional[0], all.ranges[0]);
+  return tensor ? convert(*tensor, elementType(callee.dtype, &context_), range) : Value::error();
+}
+
 Value Elaborator::call(const Value &callee, const Arguments &arguments, Range range, Frame &frame) {
   // x.f(...): the tensor comes first.
   Arguments bound;
@@ -102,34 +132,8 @@ Value Elaborator::call(const Value &callee, const Arguments &arguments, Range ra
     return instantiate(*callee.declaration, *all, range);
   case Value::Kind::Function:
     return callFunction(*callee.declaration, callee.instance, *all, range, &frame, nullptr, callee.captured);
-  case Value::Kind::Dtype: {
-    // The class of all dtypes shares its name with a reduction.
-    if (callee.dtype == Dtype::any)
-      return callBuiltin(*findBuiltin("any", Space::General), *all, range);
-    // int(x) and float(x) are for compile-time numbers, f32(x) and the like for tensors.
-    if (callee.dtype == Dtype::anyInt && all->positional.size() == 1 && all->positional[0].isInteger())
-      return all->positional[0]; // a dimension is one
-    if (isClass(callee.dtype) && all->positional.size() == 1 && all->positional[0].asDouble()) {
-      double number = *all->positional[0].asDouble();
-      if (callee.dtype == Dtype::anyFloat)
-        return Value::floatOf(number);
-      if (callee.dtype == Dtype::anyInt && std::abs(number) < 9e18)
-        return Value::integerOf(static_cast<int64_t>(number), range);
-    }
-    if (all->positional.size() == 1 && all->positional[0].isTensor() && isClass(callee.dtype)) {
-      bool whole = callee.dtype == Dtype::anyInt;
-      error(range, std::string(dtypeName(callee.dtype)) + "(x) converts a number of the text; this is " +
-                       describe(all->positional[0]))
-          .withHelp(std::string("a tensor's elements are converted by ") + (whole ? "i32(x)" : "f32(x)"));
-      return Value::error();
-    }
-    if (all->positional.size() != 1 || !all->named.empty() || isClass(callee.dtype)) {
-      error(range, std::string(dtypeName(callee.dtype)) + "(x) converts one tensor or number");
-      return Value::error();
-    }
-    std::optional<Value> tensor = toTensor(all->positional[0], all->ranges[0]);
-    return tensor ? convert(*tensor, elementType(callee.dtype, &context_), range) : Value::error();
-  }
+  case Value::Kind::Dtype:
+    return callDtype(callee, *all, range);
   case Value::Kind::Instance: {
     const std::shared_ptr<Instance> &instance = callee.instance;
     if (instance->sequential) {

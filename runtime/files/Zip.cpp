@@ -83,7 +83,8 @@ ZipMember readMember(const Bytes &bytes, uint64_t &at) {
   uint16_t flags = bytes.at<uint16_t>(at + 8), method = bytes.at<uint16_t>(at + 10);
   uint64_t nameLength = bytes.at<uint16_t>(at + 28), extra = bytes.at<uint16_t>(at + 30),
            comment = bytes.at<uint16_t>(at + 32);
-  uint64_t packed = bytes.at<uint32_t>(at + 20), size = bytes.at<uint32_t>(at + 24), place = bytes.at<uint32_t>(at + 42);
+  uint64_t packed = bytes.at<uint32_t>(at + 20), size = bytes.at<uint32_t>(at + 24),
+           place = bytes.at<uint32_t>(at + 42);
   ZipMember member;
   member.name = bytes.part(at + 46, nameLength);
   member.sum = bytes.at<uint32_t>(at + 16);

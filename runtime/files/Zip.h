@@ -22,7 +22,8 @@ struct ZipMember {
 /// damaged, encrypted or packed in another way, or has a name twice.
 std::vector<ZipMember> readZip(std::string_view bytes, const std::string &what);
 
-/// A member's bytes: of a stored one where they lie, of a deflated one in `memory`. Throws Error where they are damaged.
+/// A member's bytes: of a stored one where they lie, of a deflated one in `memory`. Throws Error where they are
+/// damaged.
 std::string_view unpackZip(const ZipMember &member, const std::string &what, std::string &memory);
 
 } // namespace kiln

@@ -38,13 +38,13 @@ std::string zipOf(const std::vector<Member> &members, const std::string &comment
   std::string all, directory;
   for (const Member &member : members) {
     std::string packed = member.deflate ? deflated(member.bytes) : member.bytes;
-    std::string sum = number(crc32(0, reinterpret_cast<const Bytef *>(member.bytes.data()),
-                                   static_cast<uInt>(member.bytes.size())), 4);
+    std::string sum = number(
+        crc32(0, reinterpret_cast<const Bytef *>(member.bytes.data()), static_cast<uInt>(member.bytes.size())), 4);
     std::string method = number(member.deflate ? 8 : 0, 2), name = number(member.name.size(), 2);
-    std::string sizes = member.large ? std::string(8, '\xff') : number(packed.size(), 4) + number(member.bytes.size(), 4);
-    std::string extra = member.large ? number(1, 2) + number(16, 2) + number(member.bytes.size(), 8) +
-                                           number(packed.size(), 8)
-                                     : "";
+    std::string sizes =
+        member.large ? std::string(8, '\xff') : number(packed.size(), 4) + number(member.bytes.size(), 4);
+    std::string extra =
+        member.large ? number(1, 2) + number(16, 2) + number(member.bytes.size(), 8) + number(packed.size(), 8) : "";
     std::string common = method + number(0, 4) + sum + sizes + name + number(extra.size(), 2);
     directory += "PK\1\2" + number(45, 2) + number(45, 2) + number(0, 2) + common + number(0, 2) + number(0, 2) +
                  number(0, 2) + number(0, 4) + number(all.size(), 4) + member.name + extra;
@@ -55,8 +55,8 @@ std::string zipOf(const std::vector<Member> &members, const std::string &comment
 }
 
 std::string npy(const std::string &descr, const std::string &shape, const std::string &data, bool fortran = false) {
-  std::string header = "{'descr': '" + descr + "', 'fortran_order': " + (fortran ? "True" : "False") + ", 'shape': (" +
-                       shape + "), }\n";
+  std::string header =
+      "{'descr': '" + descr + "', 'fortran_order': " + (fortran ? "True" : "False") + ", 'shape': (" + shape + "), }\n";
   return std::string("\x93NUMPY\x01\x00", 8) + number(header.size(), 2) + header + data;
 }
 
@@ -66,7 +66,8 @@ template <typename T> std::string bytesOf(std::vector<T> values) {
 
 TEST(Zip, ReadsWhatIsStoredAndDeflated) {
   std::string text(5000, 'a');
-  std::string zip = zipOf({{"x.npy", "abc"}, {"y.npy", text, true}, {"z", text, true, true}, {"none", ""}}, "a comment");
+  std::string zip =
+      zipOf({{"x.npy", "abc"}, {"y.npy", text, true}, {"z", text, true, true}, {"none", ""}}, "a comment");
   std::vector<ZipMember> members = readZip(zip, "'x'");
   ASSERT_EQ(members.size(), 4u);
   std::string memory;
@@ -127,8 +128,9 @@ TEST(ArrayFile, HoldsThoseThatAreAskedFor) {
 
 TEST(Arrays, RowsInTheirTypes) {
   TemporaryFolder folder;
-  std::string main = folder.write("a.npz", zipOf({{"x.npy", npy("<f8", "5, 2", bytesOf<double>({0, 1, 2, 3, 4, 5, 6, 7, 8, 9}))},
-                                                  {"y.npy", npy("<i8", "5,", bytesOf<int64_t>({5, 6, 7, 8, 9}))}}));
+  std::string main =
+      folder.write("a.npz", zipOf({{"x.npy", npy("<f8", "5, 2", bytesOf<double>({0, 1, 2, 3, 4, 5, 6, 7, 8, 9}))},
+                                   {"y.npy", npy("<i8", "5,", bytesOf<int64_t>({5, 6, 7, 8, 9}))}}));
   folder.write("x.npy", npy("|u1", "1, 2", bytesOf<uint8_t>({20, 21})));
   folder.write("y.npy", npy("<i2", "1,", bytesOf<int16_t>({-3})));
   auto open = [&](const std::string &path, const std::string &more, kiln_dtype y = KILN_I32) {
@@ -154,13 +156,15 @@ TEST(Arrays, RowsInTheirTypes) {
 TEST(Arrays, Refusals) {
   TemporaryFolder folder;
   std::string x = npy("<f4", "3, 1", bytesOf<float>({1, 2, 3}));
-  std::string parted = folder.write("p.npz", zipOf({{"x.npy", x}, {"y.npy", npy("<f4", "2, 1", bytesOf<float>({1, 2}))}}));
+  std::string parted =
+      folder.write("p.npz", zipOf({{"x.npy", x}, {"y.npy", npy("<f4", "2, 1", bytesOf<float>({1, 2}))}}));
   Fields both = {{"x", KILN_F32}, {"y", KILN_F32}};
   EXPECT_THAT(errorOf([&] { Opened("arrays", parted, R"({"batch":1})", both, 0, "", {Dim(1), Dim(1)}); }),
               HasSubstr("'y' is f32[2, 1], another array has 3 rows"));
   Opened one("arrays", folder.write("o.npz", zipOf({{"x.npy", x}})), R"({"batch":1})", both, 0, "", {Dim(1), Dim(1)});
   EXPECT_THAT(errorOf([&] { one.load(Split::Train, 0); }), HasSubstr("has no array 'y'; it has: 'x'"));
-  std::string large = folder.write("l.npz", zipOf({{"y.npy", npy("<i8", "2,", bytesOf<int64_t>({1, int64_t{1} << 40}))}}));
+  std::string large =
+      folder.write("l.npz", zipOf({{"y.npy", npy("<i8", "2,", bytesOf<int64_t>({1, int64_t{1} << 40}))}}));
   Opened big("arrays", large, R"({"batch":1,"shuffle":false})", {{"y", KILN_I32}}, 0, "", {Dim(1)});
   EXPECT_THAT(errorOf([&] { big.load(Split::Train, 1); }), HasSubstr("'y', row 1: "));
   EXPECT_THAT(errorOf([&] {
