@@ -391,6 +391,8 @@ static constexpr std::pair<std::string_view, std::string_view> functions[] = {
     {"RMSprop", "in a recipe, optimizer = RMSprop(lr=0.01)"},
     {"RNNBase", "RNN, GRU or LSTM(inputs, width)"},
     {"RNNCellBase", "RNNCell, GRUCell or LSTMCell(inputs, width)"},
+    {"rnnt_loss", "rnnt(logits, targets, input_lengths, target_lengths)"},
+    {"RNNTLoss", "rnnt(logits, targets, input_lengths, target_lengths)"},
     {"row_stack", "concat(a, b, axis=0)"},
     {"Rprop", "in a recipe, optimizer = Rprop()"},
     {"rrelu", "where(x >= 0, x, x * (lower + (upper - lower) * random_uniform(x.shape)))"},

@@ -253,6 +253,7 @@ INSTANTIATE_TEST_SUITE_P(
         Group{"spectra", "pairs", {"z", "image"}}, Group{"spectra", "transforms", {"z", "image"}},
         Group{"spectra", "signals", {"signal"}}, Group{"spectra", "any_length", {"signal"}},
         Group{"spectra", "singular", {"image"}}, Group{"spectra", "gammas", {"signal"}},
+        Group{"spectra", "boxes", {"image"}}, Group{"spectra", "transducer", {"signal"}},
         Group{"control", "early", {"x"}}, Group{"control", "loops", {"x"}}, Group{"control", "nested", {"x", "n"}}),
     [](const auto &info) { return std::string(info.param.model) + "_" + info.param.function; });
 

@@ -12,7 +12,7 @@ import sys
 
 TITLES = {"basic": "Products and tables", "activation": "Activations", "convolution": "Convolution and pooling", "norm": "Norms",
           "attention": "Attention", "transformer": "Transformers", "position": "Positions", "recurrent": "Recurrent layers",
-          "math": "More functions of numbers", "linalg": "Linear algebra", "fourier": "Complex numbers and spectra",
+          "math": "More functions of numbers", "linalg": "Linear algebra", "fourier": "Complex numbers and spectra", "boxes": "Boxes",
           "loss": "Losses and metrics", "shape": "Shapes, indices, resizing", "augment": "Augmentation", "optimizer": "Optimizers",
           "schedule": "Schedules"}
 TABLES = [("Elementwise", "Elementwise"), ("Reduce", "Reductions"), ("Shape", "Shapes"), ("Network", "What networks are made of"),
