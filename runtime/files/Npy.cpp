@@ -104,7 +104,8 @@ TensorView viewNpy(std::string_view bytes, const std::string &what, Memory &turn
   if (!fortran.starts_with("True") && !fortran.starts_with("False"))
     fail("%s: the .npy header's fortran_order is damaged", what.c_str());
   std::vector<int64_t> shape = parseShape(valueAfter(header, "'shape'", what), what);
-  if (found->text[1] == 'c')
+  bool pairs = found->text[1] == 'c';
+  if (pairs)
     shape.push_back(2);
   std::string_view data = bytes.substr(start + length);
   std::optional<int64_t> count = countElements(shape);
@@ -116,7 +117,8 @@ TensorView viewNpy(std::string_view bytes, const std::string &what, Memory &turn
   const uint8_t *rows = reinterpret_cast<const uint8_t *>(data.data());
   if (fortran.starts_with("True") && shape.size() > 1) {
     turned = Memory(data.size());
-    turn(rows, shape, dtypeSize(found->dtype), turned.data());
+    std::vector<int64_t> elements(shape.begin(), shape.end() - (pairs ? 1 : 0)); // a pair's two stay together
+    turn(rows, elements, dtypeSize(found->dtype) * (pairs ? 2 : 1), turned.data());
     rows = turned.data();
   }
   return {"", found->dtype, std::move(shape), rows, data.size()};

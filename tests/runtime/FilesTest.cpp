@@ -243,6 +243,20 @@ TEST(Npy, ComplexNumbersArePairs) {
     EXPECT_THAT(back.shape, ElementsAre(3, 2));
     EXPECT_EQ(back.memory.data()[5 * dtypeSize(ours)], 7);
   }
+
+  // In Fortran order the two of a pair stay together.
+  std::string header = "{'descr': '<c8', 'fortran_order': True, 'shape': (2, 3), }";
+  header.resize(128 - 10 - 1, ' ');
+  std::string bytes("\x93NUMPY\x01\x00\x76\x00", 10);
+  bytes += header + "\n" + std::string(48, '\0');
+  for (int i = 0; i < 6; ++i) { // column by column
+    float pair[2] = {static_cast<float>(i), -static_cast<float>(i)};
+    std::memcpy(bytes.data() + 128 + 8 * i, pair, 8);
+  }
+  Tensor back = parseNpy(bytes, "'z'");
+  EXPECT_THAT(back.shape, ElementsAre(2, 3, 2));
+  EXPECT_THAT(std::vector<float>(back.as<float>(), back.as<float>() + 12),
+              ElementsAre(0, 0, 2, -2, 4, -4, 1, -1, 3, -3, 5, -5));
 }
 
 TEST(Gzip, UnpacksAndNoticesDamage) {
