@@ -105,8 +105,7 @@ enum {
   KILN_VK_KIND_PRODUCT_I8 = 13,
   KILN_VK_KIND_PRODUCT_SPLIT = 14,
   KILN_VK_KIND_ATTENTION_MATRIX = 15,
-  KILN_VK_KIND_ATTENTION_BF16 = 16,
-  KILN_VK_KIND_COUNT = 17
+  KILN_VK_KIND_COUNT = 16
 };
 static inline const char *kiln_vk_kind_name(uint32_t kind) {
   static const char *const names[KILN_VK_KIND_COUNT] = {"kernels made by hand",
@@ -124,8 +123,7 @@ static inline const char *kiln_vk_kind_name(uint32_t kind) {
                                                         "products of cooperative matrices of bf16",
                                                         "products of cooperative matrices of i8",
                                                         "products of f32 split in two bf16",
-                                                        "attention by cooperative matrices",
-                                                        "attention by cooperative matrices of bf16"};
+                                                        "attention by cooperative matrices"};
   return kind < KILN_VK_KIND_COUNT ? names[kind] : "an unknown kind";
 }
 

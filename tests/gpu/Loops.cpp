@@ -1,8 +1,9 @@
 // Products by shaders written by hand, as a yardstick for those that Kiln writes: a line of JSON for each on standard
 // output.
 //
-// gpu_loops FOLDER [SECONDS] [SIDE...]: FOLDER holds registers.comp and matrices.comp. Each result is compared with
-// sums made here, at places spread over it.
+// gpu_loops FOLDER SECONDS LAYOUTS SIDE...: FOLDER holds registers.comp and matrices.comp. Each result is compared with
+// sums made here, at places spread over it. gpu_loops shapes: of the device's cooperative matrices, by the type of
+// their factors.
 #include "backends/vulkan/artifact.h"
 #include "backends/vulkan/compile/Glsl.h"
 #include "backends/vulkan/run/Device.h"
@@ -276,16 +277,37 @@ private:
 
 } // namespace
 
+/// Which matrices there are decides on variants: no figure is understood without.
+static void tellShapes(const PhysicalDevice &device) {
+  const struct {
+    const char *factors;
+    uint32_t feature;
+    const uint32_t (&sides)[3];
+  } table[] = {{"f16", KILN_VK_COOPERATIVE_MATRIX, device.matrix},
+               {"bf16", KILN_VK_MATRIX_BF16, device.matrixBf16},
+               {"i8", KILN_VK_MATRIX_I8, device.matrixI8}};
+  for (const auto &row : table)
+    if (device.features & KILN_VK_COOPERATIVE_MATRIX && device.features & row.feature)
+      std::printf("{\"what\": \"cooperative matrices of %s\", \"peer\": \"the device\", \"value\": %u, \"unit\": "
+                  "\"multiply-adds\", \"rows\": %u, \"columns\": %u, \"depth\": %u}\n",
+                  row.factors, row.sides[0] * row.sides[1] * row.sides[2], row.sides[0], row.sides[1], row.sides[2]);
+    else
+      std::printf("{\"what\": \"cooperative matrices of %s\", \"left out\": \"the device has none\"}\n", row.factors);
+}
+
 int main(int count, char **arguments) {
-  if (count < 5)
+  bool shapes = count == 2 && std::string(arguments[1]) == "shapes";
+  if (count < 5 && !shapes)
     stop("usage: gpu_loops FOLDER SECONDS LAYOUTS SIDE...");
-  const std::string layouts = arguments[3];
   kiln_host host = {};
   host.size = sizeof host;
   host.worker_count = 1;
   Instance &instance = theInstance(&host);
   if (instance.devices.empty() || !instance.devices[0].reason.empty())
     stop(instance.devices.empty() ? instance.reason : instance.devices[0].reason);
+  if (shapes)
+    return tellShapes(instance.devices[0]), 0;
+  const std::string layouts = arguments[3];
   Device device(&host, instance, instance.devices[0]);
   check(device.open());
   uint32_t features = device.physical.features;

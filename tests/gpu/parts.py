@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+import deep
 import rows
 
 HERE = Path(__file__).resolve().parent
@@ -124,6 +125,18 @@ class Part:
         row["seconds"] = row["median_time"] * {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1}[row["time_unit"]]
         return row
 
+    def functions(self, model, settings, names, work, modes=("strict", "fast"), leave=False):
+        """Each function's operations a second. What the fast mode makes in the same way as the strict one is measured once.
+        leave: by what a device without cooperative matrices would run."""
+        for math in modes:
+            peer = f"kiln, {math}" + (", no matrices" if leave else "")
+            wanted = {entry: what for entry, what in names.items() if not self.has(what, peer) and (math == "strict" or "f32" in entry)}
+            built = wanted and self.build(model, ",".join(wanted), settings, math)
+            for entry, what in wanted.items() if built else ():
+                row = self.bench(built[0], entry, 0.05, *(["--backend-option", "vulkan.matrices=leave"] if leave else []))
+                if row:
+                    self.row(what, work[entry] / row["seconds"] / 1e9, "GFLOP/s", peer, seconds=row["seconds"], dispatches=row["dispatches"])
+
     def peer(self, script, *arguments):
         """Rows of a script of peers/: a line of JSON each."""
         if self.has(f"all of {script}", "peer"):
@@ -165,6 +178,8 @@ def device(part):
     name, driver, memory = re.split(r", (?![^()]*\))", found.strip())  # name (LLVM 15, 256 bits), driver, memory
     part.facts = {"device": name, "driver": driver}
     part.row("device", float(memory.split()[0]), memory.split()[1], text=found.strip())
+    part.run([TREE / "build/bin/gpu_loops", "shapes"])
+    part.lines()
     if shutil.which("nvidia-smi"):
         part.run(["nvidia-smi"], ours=False)
     if shutil.which("vulkaninfo"):
@@ -225,29 +240,44 @@ def products(part):
     part.peer("torch_rows.py", "products")
     for layout in layouts:
         for side in sides:
-            names = {f"{dtype}_{layout}": f"product {dtype} {layout} {side}" for dtype in ("f32", "f16", "bf16")}
-            names = {entry: what for entry, what in names.items() if not part.has(what)}
-            built = names and part.build(HERE / "products.kiln", ",".join(names), [f"side={side}"])
-            for entry, what in names.items() if built else ():
-                row = part.bench(built[0], entry, 0.05)
-                if row:
-                    part.row(what, 2 * side**3 / row["seconds"] / 1e9, "GFLOP/s",
-                             seconds=row["seconds"], dispatches=row["dispatches"])
+            names = {f"{dtype}_{layout}": f"product {dtype} {layout} {side}" for dtype in ("f32", "f16", "bf16", "i8")}
+            work = {entry: 2 * side**3 for entry in names}
+            part.functions(HERE / "products.kiln", [f"side={side}"], names, work)
+    for side in sides[:2]:
+        names = {f"{dtype}_nn": f"product {dtype} nn {side}" for dtype in ("f32", "f16", "bf16", "i8")}
+        part.functions(HERE / "products.kiln", [f"side={side}"], names, {entry: 2 * side**3 for entry in names}, ("strict",), leave=True)
 
 
 def attention(part):
     shapes = [(64, 64)] if part.small else [(1024, 64), (4096, 64), (1024, 128), (256, 64), (64, 64), (4096, 128), (256, 128), (64, 128)]
     part.peer("torch_rows.py", "attention")
     for length, depth in shapes:
-        if part.has(f"attention f16 T={length} d={depth}"):
-            continue
         settings = [f"length={length}", f"depth={depth}"] + (["batch=1", "heads=2"] if part.small else [])
-        built = part.build(HERE / "attention.kiln", settings=settings)
-        for dtype in ("f32", "f16") if built else ():
-            row = part.bench(built[0], f"causal_{dtype}", 0.05)
-            if row:  # two products, of which the causal mask leaves half
-                work = 2 * (2 if part.small else 48) * length**2 * depth
-                part.row(f"attention {dtype} T={length} d={depth}", work / row["seconds"] / 1e9, "GFLOP/s", seconds=row["seconds"])
+        names = {f"causal_{dtype}": f"attention {dtype} T={length} d={depth}" for dtype in ("f32", "f16", "bf16")}
+        # Two products, of which the causal mask leaves half.
+        work = {entry: 2 * (2 if part.small else 48) * length**2 * depth for entry in names}
+        part.functions(HERE / "attention.kiln", settings, names, work)
+        if (length, depth) in shapes[:1]:
+            part.functions(HERE / "attention.kiln", settings, names, work, ("strict",), leave=True)
+
+
+def gate(part):
+    """Gradients of 32 layers beside differences of the loss in float64, by the cpu: what comes before any narrower factors."""
+    folder = part.work / "deep"
+    deep.operands(folder)
+    if part.run(deep.build(KILN, folder / "exact", "difference")) is None:
+        return
+    exact = deep.slopes(part.run, folder / "exact", "difference", folder)
+    for math in ("strict", "fast"):
+        if exact is None or part.run(deep.build(KILN, folder / "slope", "slope", "--backend", "vulkan", "--target-device", "gpu",
+                                                "--math", math)) is None:
+            continue
+        slope = deep.slopes(part.run, folder / "slope", "slope", folder)
+        if slope:
+            error = deep.error(slope, exact)
+            part.row("gradients of 32 layers, error", max(error, 1e-12), "of the slope", f"kiln, {math}", good=error <= deep.MOST)
+            if error > deep.MOST:
+                part.fail(f"{math}: gradients of 32 layers are off by {error:.2g}, {deep.MOST} are allowed")
 
 
 def memory_bound(part):
@@ -371,6 +401,7 @@ PARTS = {
     "kit-gpu": lambda part: kit(part, "gpu"),
     "kit-portable": lambda part: kit(part, "portable"),
     "parity": parity,
+    "gate": gate,
     "products": products,
     "steps": steps,
     "attention": attention,

@@ -26,7 +26,7 @@ out=$(cd "$1" && pwd)
 
 # Part and seconds that it may take.
 parts=(
-  device:40 kit-gpu:150 parity:120 products:170 steps:170 attention:90 rows:60 generate:80 profile:60
+  device:40 kit-gpu:150 parity:120 gate:30 products:170 steps:170 attention:90 rows:60 generate:80 profile:60
   kit-portable:150 greedy:60 validation:90 steps-compiled:240
 )
 

@@ -8,6 +8,7 @@
 #include "backends/sdk/forms/AttentionPrinter.h"
 #include "backends/vulkan/compile/Matrices.h"
 #include "backends/vulkan/compile/Strategy.h"
+#include <algorithm>
 
 using namespace kiln::sdk;
 
@@ -39,7 +40,11 @@ private:
     uint32_t value;
     int width;
     bool ofKeys;
+    int unit = 1; // elements that are read and written at once
   };
+  /// Of the input that is the value, transposed at most, its number; -1: rows do not lie in 16 bytes there.
+  int placeOf(uint32_t value) const;
+  void copyVectors(const Rows &rows, int count, const std::string &first, const kiln_extent &all);
   Rows rowsOf(uint32_t value, int count, int width, bool ofKeys);
   void copy(const Rows &rows, int count, const std::string &first, const kiln_extent &all);
   void declare();
@@ -69,14 +74,54 @@ private:
 } // namespace
 
 MatrixAttention::Rows MatrixAttention::rowsOf(uint32_t value, int count, int width, bool ofKeys) {
-  Rows rows{{}, value, width, ofKeys};
+  Rows rows{{}, value, width, ofKeys, placeOf(value) < 0 ? 1 : plan.splits ? 4 : 8};
   for (int plane = 0; plane < (plan.splits ? 2 : 1); ++plane)
-    rows.planes.push_back(matrices.memory(count, width + 8, 1));
+    rows.planes.push_back(matrices.memory(count, width + 8, rows.unit));
   return rows;
+}
+
+int MatrixAttention::placeOf(uint32_t value) const {
+  Transposed below = throughTransposes(graph, value);
+  auto found = std::find(graph.inputs.begin(), graph.inputs.end(), below.value);
+  auto place = static_cast<uint32_t>(found - graph.inputs.begin());
+  // The width is a multiple of 32.
+  bool reads = found != graph.inputs.end() && below.axes.back() == 3 &&
+               group.canLoadVectors(place, graph.type(below.value).dtype);
+  return reads ? static_cast<int>(place) : -1;
+}
+
+void MatrixAttention::copyVectors(const Rows &rows, int count, const std::string &first, const kiln_extent &all) {
+  std::string perRow = str(rows.width / rows.unit), stride = str((rows.width + 8) / rows.unit);
+  int vectors = count * rows.width / rows.unit;
+  Expr e = emitter.loop(Emitter::outer("thread"), emitter.index(vectors), Emitter::outer("threads"),
+                        vectors / (Matrices::leastLanes * Matrices::subgroups) + 1);
+  emitter.line("const int r = " + e.text + " / " + perRow + ", d = " + e.text + " % " + perRow + ", from = min(" +
+               first + " + r, " + number(all) + " - 1);");
+  const Index at = {Emitter::outer("b"), headOf(rows.ofKeys), here("from"), here("d")};
+  Transposed below = throughTransposes(graph, rows.value);
+  std::vector<kiln_extent> dims = graph.type(below.value).dims;
+  dims.back().value /= rows.unit;
+  Index index;
+  for (size_t axis : below.axes)
+    index.push_back(at[axis]);
+  std::string vector = group.loadVector(static_cast<uint32_t>(placeOf(rows.value)), emitter.linear(dims, index).text),
+              to = "[r * " + stride + " + d] = ";
+  if (plan.splits) {
+    emitter.line("const vec4 four = " + vector + ";");
+    for (const char *axis : {"x", "y", "z", "w"})
+      emitter.line("const uvec2 " + std::string(axis) + " = " + matrices.split(std::string("four.") + axis) + ";");
+    emitter.line(rows.planes[0].name + to + "uvec2(x.x | y.x << 16, z.x | w.x << 16);");
+    emitter.line(rows.planes[1].name + to + "uvec2(x.y | y.y << 16, z.y | w.y << 16);");
+  } else {
+    emitter.line(rows.planes[0].name + to + vector + ";");
+  }
+  emitter.close();
 }
 
 /// Rows beyond the last one are the last one again: what is computed of them is hidden, or not stored.
 void MatrixAttention::copy(const Rows &rows, int count, const std::string &first, const kiln_extent &all) {
+  if (rows.unit > 1)
+    return copyVectors(rows, count, first, all);
   Expr e = emitter.loop(Emitter::outer("thread"), emitter.index(count * rows.width), Emitter::outer("threads"),
                         count * rows.width / (Matrices::leastLanes * Matrices::subgroups) + 1);
   emitter.line("const int r = " + e.text + " / " + str(rows.width) + ", d = " + e.text + " % " + str(rows.width) +
@@ -328,8 +373,7 @@ void addMatrixAttention(PlanBuilder &builder, const Settings &settings) {
     return;
   builder.variant(Builder::Device::Any);
   builder.variants.back().matrices = true;
-  builder.variants.back().kind =
-      plan.factor == Factor::F16 ? KILN_VK_KIND_ATTENTION_MATRIX : KILN_VK_KIND_ATTENTION_BF16;
+  builder.variants.back().kind = KILN_VK_KIND_ATTENTION_MATRIX;
   builder.needMatrices(plan.factor);
   // The builder's launches are shaders.
   if (!builder.launch({}, [&](Workgroup &group, Emitter &emitter) {

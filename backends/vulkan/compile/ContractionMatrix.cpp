@@ -187,18 +187,22 @@ bool TilePrinter::print(int64_t splits, uint32_t partial) {
   emitter.line(matrices.type(Matrices::Sums) + " sums[(" + str(wm) + " / " + M + ") * (" + str(wn) + " / " + N + ")];");
   emitter.line("[[unroll]] for (int i = 0; i < matricesDown * matricesAcross; ++i) sums[i] = " + matrices.zero() + ";");
 
-  left.fetch(item.batchIndex, item.row, item.begin, item.end);
-  right.fetch(item.batchIndex, item.column, item.begin, item.end);
-  Expr depth = emitter.loop(item.begin, item.end, emitter.index(stepDepth), (item.length + stepDepth - 1) / stepDepth);
+  // The first time round fetches alone.
+  Expr before = emitter.bind(emitter.indexType(), emitter.sub(item.begin, emitter.index(stepDepth)));
+  Expr depth = emitter.loop(before, item.end, emitter.index(stepDepth), (item.length + stepDepth - 1) / stepDepth + 1);
+  emitter.open("if (" + depth.text + " >= " + item.begin.text + ")", /*guard=*/true);
   left.put(item.batchIndex, item.row, depth, item.end);
   right.put(item.batchIndex, item.column, depth, item.end);
   emitter.line("barrier();");
+  emitter.close();
   // Beyond the end nothing is read.
   Expr next = emitter.bind(emitter.indexType(), emitter.add(depth, emitter.index(stepDepth)));
   left.fetch(item.batchIndex, item.row, next, item.end);
   right.fetch(item.batchIndex, item.column, next, item.end);
+  emitter.open("if (" + depth.text + " >= " + item.begin.text + ")", /*guard=*/true);
   multiply(left, right);
   emitter.line("barrier();");
+  emitter.close();
   emitter.close();
   return storeSums(item, splits, partial);
 }
@@ -280,6 +284,14 @@ void TilePrinter::remake(const ContractionPrinter::TileItem &item, const Expr &r
   emitter.close();
 }
 
+/// Whether all elements are bytes, if need be converted to i32 in the kernel.
+static bool isOfBytes(const Graph &graph, uint32_t value) {
+  value = throughTransposes(graph, value).value;
+  const Op *op = graph.definingOp(value);
+  bool converted = graph.type(value).dtype == KILN_I32 && op && op->code == OpCode::Convert;
+  return graph.type(converted ? op->operands[0] : value).dtype == KILN_I8;
+}
+
 /// What a product's operands are in matrices; false where they have none.
 static bool kindOf(const ContractionBuilder &product, bool fast, Kind &kind) {
   const Contraction &form = product.form;
@@ -293,7 +305,8 @@ static bool kindOf(const ContractionBuilder &product, bool fast, Kind &kind) {
     kind.factor = Factor::F16;
   else if (kind.splits || (form.dtype == KILN_F32 && both(KILN_BF16)))
     kind.factor = Factor::BF16;
-  else if (form.dtype == KILN_I32 && both(KILN_I8))
+  else if (form.dtype == KILN_I32 && isOfBytes(product.graph, form.lhs.value) &&
+           isOfBytes(product.graph, form.rhs.value))
     kind.factor = Factor::I8;
   else
     return false;

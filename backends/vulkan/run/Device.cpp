@@ -2,6 +2,7 @@
 
 #include "backends/vulkan/run/Device.h"
 
+#include "backends/api/kiln_text.h"
 #include "backends/vulkan/artifact.h"
 #include "backends/vulkan/run/Physical.h"
 #include "backends/vulkan/run/Testing.h"
@@ -12,7 +13,10 @@
 namespace kiln::vulkan {
 
 Device::Device(const kiln_host *host, Instance &instance, const PhysicalDevice &physical)
-    : host(host), instance(instance), physical(physical) {}
+    : host(host), instance(instance), physical(physical) {
+  if (host && settingOf(*host, "matrices") == "leave")
+    this->physical.leaveMatrices();
+}
 
 Device::~Device() {
   if (!handle)

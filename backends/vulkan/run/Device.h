@@ -29,7 +29,7 @@ struct TimeLine {
 struct Device {
   const kiln_host *host;
   Instance &instance;
-  const PhysicalDevice &physical;
+  PhysicalDevice physical;
   DeviceFunctions vk;
   VkDevice handle = VK_NULL_HANDLE;
   VkQueue queue = VK_NULL_HANDLE, transferQueue = VK_NULL_HANDLE;

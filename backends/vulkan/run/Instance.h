@@ -31,6 +31,9 @@ struct PhysicalDevice {
   uint64_t maxAllocationBytes = 0; ///< of one buffer
   bool unified = false;            ///< all of its memory is the host's too
   bool hasMemoryBudget = false, hasCooperativeMatrix = false, hasBfloat16 = false, flushesDenormals = false;
+
+  /// As if it multiplied none.
+  void leaveMatrices();
 };
 
 /// Devices are sorted: discrete, integrated, virtual, processors; else as the loader lists them.

@@ -214,6 +214,11 @@ std::optional<uint64_t> freeBytes(const InstanceFunctions &vk, const PhysicalDev
   return budget.heapBudget[heap] - std::min(budget.heapBudget[heap], budget.heapUsage[heap]);
 }
 
+void PhysicalDevice::leaveMatrices() {
+  features &= ~static_cast<uint32_t>(KILN_VK_COOPERATIVE_MATRIX | KILN_VK_MATRIX_BF16 | KILN_VK_MATRIX_I8);
+  hasCooperativeMatrix = hasBfloat16 = false;
+}
+
 PhysicalDevice describe(const InstanceFunctions &vk, PFN_vkGetInstanceProcAddr get, VkInstance instance,
                         VkPhysicalDevice handle) {
   PhysicalDevice device;

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <span>
 
 namespace kiln::vulkan {
 namespace {
@@ -326,22 +327,28 @@ extern "C" const kiln_run_api *kiln_vulkan_run_api(void) {
   return &api;
 }
 
-static const kiln_option *const *options() {
-  static const kiln_string wishes[] = {{"once", 4}, {"again", 5}, {"skip", 4}};
-  static const kiln_option selfTest = [] {
-    static const char help[] = "kernels whose results are known, before a device runs others of their kind";
-    kiln_option option = {};
-    option.size = sizeof option;
-    option.sides = KILN_OPTION_RUN;
-    option.name = {"self-test", 9};
-    option.value = wishes[0];
-    option.help = {help, sizeof help - 1};
-    option.choices = wishes;
-    option.choice_count = std::size(wishes);
-    option.type = KILN_OPTION_CHOICE;
-    return option;
-  }();
-  static const kiln_option *const all[] = {&selfTest};
+/// Of which the first choice is what counts where nobody asks.
+template <size_t count>
+static kiln_option choice(std::string_view name, std::string_view help, const kiln_string (&choices)[count]) {
+  kiln_option option = {};
+  option.size = sizeof option;
+  option.sides = KILN_OPTION_RUN;
+  option.name = kiln::text(name);
+  option.value = choices[0];
+  option.help = kiln::text(help);
+  option.choices = choices;
+  option.choice_count = count;
+  option.type = KILN_OPTION_CHOICE;
+  return option;
+}
+
+static std::span<const kiln_option *const> options() {
+  static const kiln_string wishes[] = {{"once", 4}, {"again", 5}, {"skip", 4}}, uses[] = {{"take", 4}, {"leave", 5}};
+  static const kiln_option selfTest =
+      choice("self-test", "kernels whose results are known, before a device runs others of their kind", wishes);
+  static const kiln_option matrices =
+      choice("matrices", "variants by cooperative matrices, where the device has them", uses);
+  static const kiln_option *const all[] = {&selfTest, &matrices};
   return all;
 }
 
@@ -352,8 +359,8 @@ extern "C" const kiln_backend *kiln_vulkan_run_backend(void) {
                                        {"Vulkan compute", 14},
                                        nullptr,
                                        kiln_vulkan_run_api(),
-                                       options(),
-                                       1,
+                                       options().data(),
+                                       options().size(),
                                        0,
                                        0};
   return &backend;

@@ -21,7 +21,8 @@ namespace {
 struct Case {
   uint32_t kernel;
   uint32_t feature;    // that it tries; 0: kinds of variants
-  uint32_t expected;   // where its output's bytes begin
+  uint32_t expected;   // where its output's begins
+  bool isWhole;        // which is kept in 16 bits an element; else its bytes
   int32_t operands[4]; // dtypes; the output's is the last
 };
 #include "SelfTestCases.inc"
@@ -276,8 +277,18 @@ Failure runCase(Trial &trial, const Case &each, uint32_t variant, bool &right) {
   }
   if (Failure failure = trial.launch(each.kernel, variant, {}, operands))
     return failure;
-  right = isRight(dtypeOf(places.size() - 1), operands.back().data(), expectedBytes + each.expected,
-                  operands.back().size());
+  kiln_dtype dtype = dtypeOf(places.size() - 1);
+  std::vector<uint8_t> &got = operands.back(), expected(got.size());
+  uint32_t size = places.back().element_bytes;
+  const uint8_t *from = expectedBytes + each.expected;
+  for (size_t i = 0; each.isWhole && i * size < expected.size(); ++i) {
+    int16_t whole = 0;
+    std::memcpy(&whole, from + i * sizeof whole, sizeof whole);
+    storeNumber(whole, dtype, &expected[i * size]);
+  }
+  if (!each.isWhole)
+    std::copy_n(from, expected.size(), expected.begin());
+  right = isRight(dtype, got.data(), expected.data(), got.size());
   return {};
 }
 

@@ -24,7 +24,8 @@ struct Findings {
 };
 
 /// The features that can be tried by themselves.
-constexpr uint32_t triedFeatures = KILN_VK_STORAGE8 | KILN_VK_STORAGE16 | KILN_VK_I64 | KILN_VK_F64;
+constexpr uint32_t triedFeatures =
+    KILN_VK_STORAGE8 | KILN_VK_STORAGE16 | KILN_VK_I64 | KILN_VK_F64 | KILN_VK_MATRIX_BF16;
 
 /// What of a device is known to be right, and what is not. The option self-test: "again" tries all again, "skip" tries
 /// and knows nothing but how loops end.

@@ -89,13 +89,17 @@ def products(small):
                     left, right = (x.T if turned == "t" else x for x, turned in zip((a, b), layout))
                     took = seconds(lambda: torch.matmul(left, right), 0.03)
                     row(f"product {name} {layout} {side}", 2 * side**3 / took / 1e9, "GFLOP/s", mode, seconds=took)
+        if CUDA and side >= 64: # the one layout that it has
+            a, b = (torch.randint(-128, 127, (side, side), device=DEVICE, dtype=torch.int8) for _ in range(2))
+            took = seconds(lambda: torch._int_mm(a, b.T), 0.03)
+            row(f"product i8 nt {side}", 2 * side**3 / took / 1e9, "GFLOP/s", "", seconds=took)
 
 
 def attention(small):
     shapes = [(64, 64)] if small else [(length, depth) for length in (64, 256, 1024, 4096) for depth in (64, 128)]
     heads = (1, 2) if small else (4, 12)
     for length, depth in shapes:
-        for name, dtype in (("f32", torch.float32), ("f16", torch.float16)):
+        for name, dtype in (("f32", torch.float32), ("f16", torch.float16), ("bf16", torch.bfloat16)):
             q, k, v = (torch.randn(*heads, length, depth, device=DEVICE).to(dtype) for _ in range(3))
             for mode in modes() if name == "f32" else ("",):
                 took = seconds(lambda: F.scaled_dot_product_attention(q, k, v, is_causal=True))

@@ -82,6 +82,23 @@ TEST(ByMatrices, Bfloats) { checkLayouts(KILN_BF16, KILN_F32, KILN_VK_KIND_PRODU
 
 TEST(ByMatrices, Bytes) { checkLayouts(KILN_I8, KILN_I32, KILN_VK_KIND_PRODUCT_I8); }
 
+/// As a model has them, whose products of i8 stay i8: converted in the kernel.
+TEST(ByMatrices, BytesConverted) {
+  TestKernel kernel("k0", "contract");
+  uint32_t x = kernel.input(KILN_I8, {40, 33}), y = kernel.input(KILN_I8, {33, 36});
+  uint32_t l = kernel.op("convert", {x}, KILN_I32, {40, 33}), r = kernel.op("convert", {y}, KILN_I32, {33, 36});
+  kernel.output(
+      kernel.op("dot_general", {l, r}, KILN_I32, {40, 36},
+                {ints("lhs_batch", {}), ints("rhs_batch", {}), ints("lhs_contract", {1}), ints("rhs_contract", {0})}));
+  EXPECT_THAT(kindsOf("plain-matrices", kernel), testing::ElementsAre(KILN_VK_KIND_PRODUCT_I8));
+  std::vector<Tensor> inputs = {wholeNumbers(KILN_I8, {40, 33}, 1, 127), wholeNumbers(KILN_I8, {33, 36}, 2, 127)};
+  for (const char *profile : profiles(bytes)) {
+    RunResult result = runOnDevice(profile, kernel, bytesOf(inputs));
+    ASSERT_EQ(result.error, "") << profile;
+    judge(kernel, inputs, result.bytes, 0, profile);
+  }
+}
+
 TEST(ByMatrices, SplitFloats) {
   checkExact({20, 33, 70, KILN_F32, KILN_F32, false, true, 2, "fast"}, KILN_VK_KIND_PRODUCT_SPLIT);
   checkExact({32, 80, 64, KILN_F32, KILN_F32, true, false, 1, "fast"}, KILN_VK_KIND_PRODUCT_SPLIT);
@@ -180,6 +197,7 @@ struct Attention {
   bool causal = false, masked = false;
   int64_t window = 0, start = -1;
   const char *math = "";
+  bool turned = false; // keys lie with their width outside, and are transposed in the kernel
   static constexpr double scale = 0.3;
 
   bool sees(int64_t batch, int64_t t, int64_t s) const {
@@ -231,8 +249,11 @@ void checkAttention(const Attention &c, uint32_t kind, double tolerance) {
   TestKernel kernel("k0", "attention");
   Ints qs = {2, c.heads, c.queries, c.width}, ks = {2, c.heads / c.groups, c.keys, c.width},
        vs = {2, c.heads / c.groups, c.keys, c.valueWidth};
-  std::vector<uint32_t> operands = {kernel.input(c.dtype, fixed(qs)), kernel.input(c.dtype, fixed(ks)),
+  Ints stored = c.turned ? Ints{ks[0], ks[1], ks[3], ks[2]} : ks;
+  std::vector<uint32_t> operands = {kernel.input(c.dtype, fixed(qs)), kernel.input(c.dtype, fixed(stored)),
                                     kernel.input(c.dtype, fixed(vs))};
+  if (c.turned)
+    operands[1] = kernel.op("transpose", {operands[1]}, c.dtype, fixed(ks), {ints("permutation", {0, 1, 3, 2})});
   std::vector<Tensor> inputs = {randomTensor(c.dtype, qs, -2, 2, 1), randomTensor(c.dtype, ks, -2, 2, 2),
                                 randomTensor(c.dtype, vs, -1, 1, 3)};
   if (c.masked) {
@@ -254,6 +275,13 @@ void checkAttention(const Attention &c, uint32_t kind, double tolerance) {
   kernel.output(kernel.op("attention", operands, c.dtype, {2, c.heads, c.queries, c.valueWidth}, attributes));
   kernel.output(kernel.another(KILN_F32, {{2, -1}, {c.heads, -1}, {c.queries, -1}}));
   auto [results, logarithms] = attend(c, inputs);
+  if (c.turned) {
+    Tensor keys = Tensor::make(c.dtype, stored);
+    for (int64_t i = 0; i < keys.count(); ++i)
+      keys.set(i,
+               inputs[1].get(i / (c.keys * c.width) * c.keys * c.width + i % c.keys * c.width + i / c.keys % c.width));
+    inputs[1] = keys;
+  }
   EXPECT_THAT(kindsOf("plain-matrices", kernel, c.math), testing::ElementsAre(kind));
   EXPECT_THAT(kindsOf("gpu", kernel, c.math), testing::ElementsAre(kind, KILN_VK_KIND_ATTENTION_SHARED));
   for (const char *profile : profiles(featuresOf(c.dtype))) {
@@ -274,11 +302,15 @@ TEST(ByMatrices, AttentionOfHalves) {
 }
 
 TEST(ByMatrices, AttentionOfBfloats) {
-  checkAttention({KILN_BF16, 2, 1, 33, 64, 32, 32, true}, KILN_VK_KIND_ATTENTION_BF16, 8e-3);
+  checkAttention({KILN_BF16, 2, 1, 33, 64, 32, 32, true}, KILN_VK_KIND_ATTENTION_MATRIX, 8e-3);
+  checkAttention({KILN_BF16, 1, 1, 33, 40, 32, 32, false, false, 0, -1, "fast", true}, KILN_VK_KIND_ATTENTION_MATRIX,
+                 8e-3);
 }
 
 TEST(ByMatrices, AttentionOfSplitFloats) {
-  checkAttention({KILN_F32, 2, 2, 40, 70, 32, 32, true, true, 0, -1, "fast"}, KILN_VK_KIND_ATTENTION_BF16, 5e-5);
+  checkAttention({KILN_F32, 1, 1, 40, 33, 32, 32, false, false, 0, -1, "fast"}, KILN_VK_KIND_ATTENTION_MATRIX, 5e-5);
+  checkAttention({KILN_F32, 2, 2, 40, 70, 32, 32, true, true, 0, -1, "fast", true}, KILN_VK_KIND_ATTENTION_MATRIX,
+                 5e-5);
 }
 
 } // namespace

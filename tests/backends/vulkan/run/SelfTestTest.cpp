@@ -120,6 +120,22 @@ TEST_F(VulkanSelfTest, AWrongFeatureIsASentence) {
   EXPECT_THAT(error.message, HasSubstr("computes shaderFloat64 wrongly"));
 }
 
+/// The option matrices=leave: as on a device that multiplies none.
+TEST_F(VulkanSelfTest, MatricesLeft) {
+  constexpr uint32_t all = KILN_VK_COOPERATIVE_MATRIX | KILN_VK_MATRIX_BF16 | KILN_VK_MATRIX_I8;
+  vulkan::PhysicalDevice has = internalDevice().physical;
+  has.features |= all;
+  for (const char *wish : {"take", "leave"}) {
+    kiln_setting setting = {text("matrices"), text(wish)};
+    host.settings = &setting;
+    host.setting_count = 1;
+    vulkan::Device device(&host, internalDevice().instance, has);
+    EXPECT_EQ(device.physical.features & all, std::string_view(wish) == "take" ? all : 0u);
+    EXPECT_EQ(device.physical.features | all, has.features);
+    host.setting_count = 0;
+  }
+}
+
 TEST_F(VulkanSelfTest, TriedOnceAndAgainWhereAsked) {
   closeDevice();
   fs::path folder = fs::path(testing::TempDir()) / "kiln-vulkan-self-test-kinds";
