@@ -77,6 +77,27 @@ void readKinds(Settings &settings) {
   settings.set("pos_att_type", "[" + text + "]");
 }
 
+/// Reads what is made of an input (`part`: feature_extractor, image_processor): as processor_config.json says, where
+/// the processor of several kinds of input has that in it, else preprocessor_config.json. `read` gets it, and what it
+/// is of.
+template <typename Read> void readProcessor(const std::string &folder, const char *part, Read read) {
+  std::string whole = inside(folder, "processor_config.json"), own = inside(folder, "preprocessor_config.json");
+  bool found = false;
+  inFile(whole, [&] {
+    if (!isThere(whole))
+      return;
+    Json json = readSettingsFile(whole);
+    const Json *nested = json.find(part);
+    found = nested && nested->isObject();
+    if (found)
+      read(*nested, "'" + whole + "'");
+  });
+  inFile(own, [&] {
+    if (!found && isThere(own))
+      read(readSettingsFile(own), "'" + own + "'");
+  });
+}
+
 /// What files beside config.json say, and what is said there in another form.
 std::optional<Sentences> readOthers(const std::string &folder, Settings &settings) {
   if (const Json *labels = settings.config().find("id2label"); labels && labels->isObject())
@@ -89,7 +110,8 @@ std::optional<Sentences> readOthers(const std::string &folder, Settings &setting
   readFirstTokens(settings.config(), settings);
   const Json *type = settings.config().find("model_type");
   bool hears = type && type->isString() && type->string() == "whisper";
-  std::string path = inside(folder, "generation_config.json"), heard = inside(folder, "preprocessor_config.json");
+  bool samples = type && type->isString() && (type->string() == "wav2vec2" || type->string() == "hubert");
+  std::string path = inside(folder, "generation_config.json");
   inFile(path, [&] {
     if (!isThere(path))
       return;
@@ -101,37 +123,15 @@ std::optional<Sentences> readOthers(const std::string &folder, Settings &setting
     else
       readFirstTokens(json, settings);
   });
-  inFile(heard, [&] {
-    if (hears && isThere(heard))
-      readSpectrogram(readSettingsFile(heard), settings);
-    else if (type && type->isString() && isThere(heard) && (type->string() == "wav2vec2" || type->string() == "hubert"))
-      readSamples(readSettingsFile(heard), settings);
+  readProcessor(folder, "feature_extractor", [&](const Json &heard, const std::string &) {
+    if (hears)
+      readSpectrogram(heard, settings);
+    else if (samples)
+      readSamples(heard, settings);
   });
   std::optional<Sentences> sentences;
   inFile(inside(folder, "modules.json"), [&] { sentences = readSentenceModules(folder, settings); });
   return sentences;
-}
-
-/// What is made of pictures: as processor_config.json says, where the processor of several kinds of input has one of
-/// images in it, else preprocessor_config.json.
-PictureText readPictures(const std::string &folder) {
-  PictureText picture;
-  std::string whole = inside(folder, "processor_config.json"), own = inside(folder, "preprocessor_config.json");
-  bool found = false;
-  inFile(whole, [&] {
-    if (!isThere(whole))
-      return;
-    Json json = readSettingsFile(whole);
-    if (const Json *images = json.find("image_processor"); images && images->isObject()) {
-      picture = readPicture(*images, "'" + whole + "'");
-      found = true;
-    }
-  });
-  inFile(own, [&] {
-    if (!found && isThere(own))
-      picture = readPicture(readSettingsFile(own), "'" + own + "'");
-  });
-  return picture;
 }
 
 /// Beside the tokenizer, in a file of its own or among its settings.
@@ -304,7 +304,9 @@ Imported readFolder(const std::string &path, const std::string &architecture, bo
   std::string what = inside(path, "config.json");
   Settings settings(readSettingsFile(what), "'" + what + "'");
   std::optional<Sentences> sentences = readOthers(path, settings);
-  PictureText picture = readPictures(path);
+  PictureText picture;
+  readProcessor(path, "image_processor",
+                [&](const Json &seen, const std::string &name) { picture = readPicture(seen, name); });
   std::string asked = architecture.empty() && sentences ? modelFor(*sentences, settings) : architecture;
   WeightChoice choice;
   choice.files.push_back({weightsOf(path), ""});
