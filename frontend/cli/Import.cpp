@@ -23,6 +23,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 namespace kiln {
 
@@ -164,12 +165,21 @@ huggingface::Imported readModel(const std::string &path, const std::string &mode
   return read;
 }
 
-/// What belongs to the model: the files of its folder, or itself.
+/// Whether Kiln has written it: a text, or a program, which may be written anew.
+bool isMade(const std::filesystem::path &path) {
+  constexpr std::string_view magic = "\x7f"
+                                     "ELF";
+  std::string begin(magic.size(), '\0');
+  return path.extension() == ".kiln" || (std::ifstream(path, std::ios::binary).read(begin.data(), 4) && begin == magic);
+}
+
+/// What belongs to the model: the files of its folder but for what was made of it, or itself.
 std::vector<std::string> filesOf(const std::string &path) {
   std::vector<std::string> files;
   std::error_code error;
   for (std::filesystem::directory_iterator it(path, error), end; !error && it != end; it.increment(error))
-    files.push_back(it->path().string());
+    if (!isMade(it->path()))
+      files.push_back(it->path().string());
   return files.empty() ? std::vector<std::string>{path} : files;
 }
 

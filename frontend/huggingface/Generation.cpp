@@ -148,8 +148,11 @@ std::string stoppingOf(const Json &settings, const std::string &what) {
 /// The options that draw as a model's authors do.
 std::string drawOptions(const Json &settings) {
   std::string out;
-  for (auto [key, option, usual] :
-       {std::tuple("temperature", "--temperature", -1.0), {"top_k", "--top-k", 0.0}, {"top_p", "--top-p", 1.0}})
+  for (auto [key, option, usual] : {std::tuple("temperature", "--temperature", -1.0),
+                                    {"top_k", "--top-k", 0.0},
+                                    {"top_p", "--top-p", 1.0},
+                                    {"min_p", "--min-p", 0.0},
+                                    {"repetition_penalty", "--repetition-penalty", 1.0}})
     if (std::optional<double> value = unusual(settings, key, usual))
       out += std::string(" ") + option + " " + plainNumber(*value);
   return out.empty() ? " --temperature 1" : out;
@@ -195,8 +198,6 @@ void takeGeneration(const Json &generation, const std::string &what, Imported &i
     text.replace(model + header.size() - 1, 1, plainNumber(*beams));
   }
   std::string others = untaken(generation);
-  if (penalty && isDrawn)
-    others += (others.empty() ? "" : ", ") + ("repetition_penalty=" + kilnNumber(*penalty));
   if (!others.empty())
     imported.notes.push_back(what + ": of what it says of answers, " + others + " is not taken");
 }
