@@ -2,8 +2,9 @@
 //
 //   filter     a task a panel of output channels: [panel][k][channels]. Made once for filters that last
 //              (kiln_cpu_prepacking).
-//   image      a task a channel of an image, copied in planes; none where the image is a matrix as it lies, or one task
-//              has all of an image.
+//   image      a task a channel of an image, copied in planes; none where one task has all of an image. Of an image
+//   that
+//              is a matrix a task some channels, cut into pieces: [piece][channel][pixels], each of these a line.
 //   tiles      a task some pieces of pixels and a panel: K block after K block, of each all pieces. Then sums, [pixel]
 //              [channel], are turned, and each channel's pixels become elements of the result.
 //
@@ -29,8 +30,7 @@ public:
         channels(graph.bound(window.channels)), outputs(graph.bound(c.m)), depth(channels * window.taps),
         panels(ceilDivide(outputs, t.columns())),
         panelStride(roundUp(depth + (c.turned ? t.lanes : 0), t.lanes) * t.columns()),
-        planeStride(matrix ? graph.bound(c.right.kStride)
-                           : spreadStride(window.columns + window.reach + t.lanes, bytes)) {
+        planeStride(matrix ? t.lanes : spreadStride(window.columns + window.reach + t.lanes, bytes)) {
     int64_t filterBytes = panels * panelStride * bytes, most = t.piecesOfTask * t.rows;
     turnedStride = spreadStride(most + t.lanes, bytes);
     packsBlocks = !lasts && t.packsBlocks;
@@ -40,11 +40,9 @@ public:
     else
       filterArea = builder.reserveScratch(filterBytes);
     copiesImage = !matrix && !c.batch.empty() && panels * blocks() == 1;
-    int64_t imageBytes = channels * window.planes * planeStride * bytes;
-    if (copiesImage)
-      imageArea = builder.reserveWorkerScratch(imageBytes);
-    else if (!matrix)
-      imageArea = builder.reserveScratch(graph.bound(c.batch) * imageBytes);
+    imageStride = (matrix ? t.pieces() : window.planes) * channels * planeStride;
+    imageArea = copiesImage ? builder.reserveWorkerScratch(imageStride * bytes)
+                            : builder.reserveScratch(graph.bound(c.batch) * imageStride * bytes);
     offsetsArea = builder.reserveWorkerScratch(t.channelsOfBlock * window.taps * 8);
     sumsArea = builder.reserveWorkerScratch(most * t.columns() * bytes);
     turnedArea = builder.reserveWorkerScratch((t.columns() * turnedStride + t.lanes) * bytes);
@@ -67,9 +65,10 @@ public:
       builder.note("filter turned");
     if (!packsBlocks)
       phase([&](Emitter &e) { return e.code.integer(panels); }, &PixelRows::filterTask, false);
-    if (!matrix && !copiesImage)
-      phase([&](Emitter &e) { return e.code.mul(e.elements(c.batch), e.code.integer(channels)); },
-            &PixelRows::imageTask, false);
+    int64_t tasks = matrix ? ceilDivide(channels, channelsOfTask) : channels; // of an image
+    if (!copiesImage)
+      phase([&](Emitter &e) { return e.code.mul(e.elements(c.batch), e.code.integer(tasks)); },
+            matrix ? &PixelRows::matrixTask : &PixelRows::imageTask, false);
     phase([&](Emitter &e) { return e.code.mul(e.elements(c.batch), e.code.integer(blocks() * panels)); },
           &PixelRows::tileTask, true);
   }
@@ -84,7 +83,9 @@ private:
   const bool matrix;
   const int64_t channels, outputs, depth, panels;
   const int64_t panelStride, planeStride; // elements
-  int64_t turnedStride = 0, filterArea = 0, imageArea = 0, offsetsArea = 0, sumsArea = 0, turnedArea = 0;
+  static constexpr int64_t channelsOfTask = 16;
+  int64_t imageStride = 0, turnedStride = 0, filterArea = 0, imageArea = 0, offsetsArea = 0, sumsArea = 0,
+          turnedArea = 0;
   int64_t blockArea = 0;
   bool copiesImage = false; // each task, which has all of one
   bool packsBlocks = false; // of the filter: each task those of its panel
@@ -116,18 +117,15 @@ private:
 
   Value channelAt(Emitter &e, Value image, Value channel) const {
     Code &code = e.code;
+    Value place = code.mul(channel, code.integer((matrix ? 1 : window.planes) * planeStride));
     if (copiesImage)
-      return code.address(e.workerScratch(imageArea), code.mul(channel, code.integer(window.planes * planeStride)),
-                          bytes);
-    if (!matrix) {
-      Value number = code.add(code.mul(image, code.integer(channels)), channel);
-      return code.address(e.scratch(imageArea), code.mul(number, code.integer(window.planes * planeStride)), bytes);
-    }
-    Value place = code.mul(channel, code.integer(planeStride));
-    Indices batch = e.indicesOfRow(c.batch, image);
-    for (auto [index, stride] : llvm::zip(batch, c.right.batchStrides))
-      place = code.add(place, code.mul(index.base, e.extent(stride)));
-    return code.address(e.input(static_cast<size_t>(c.right.plainInput)), place, bytes);
+      return code.address(e.workerScratch(imageArea), place, bytes);
+    return code.address(e.scratch(imageArea), code.add(code.mul(image, code.integer(imageStride)), place), bytes);
+  }
+
+  /// From an image's first place to the one that a piece's first pixel sees at the window's first position.
+  Value placeOfPiece(Emitter &e, Value piece, Value n) const {
+    return matrix ? e.code.mul(piece, e.code.integer(channels * t.lanes)) : window.placeOf(e, n);
   }
 
   void filterTask(Emitter &e, Value panel) const {
@@ -185,6 +183,27 @@ private:
     Code &code = e.code;
     Value channel = code.rem(task, code.integer(channels)), image = code.div(task, code.integer(channels));
     copyChannels(e, image, channel, code.add(channel, code.integer(1)));
+  }
+
+  void matrixTask(Emitter &e, Value task) const {
+    Code &code = e.code;
+    Value parts = code.integer(ceilDivide(channels, channelsOfTask)), image = code.div(task, parts);
+    Value first = code.mul(code.rem(task, parts), code.integer(channelsOfTask));
+    Value last = code.min(code.add(first, code.integer(channelsOfTask)), code.integer(channels));
+    Value start = code.integer(0);
+    for (auto [index, stride] : llvm::zip(e.indicesOfRow(c.batch, image), c.right.batchStrides))
+      start = code.add(start, code.mul(index.base, e.extent(stride)));
+    code.loop(first, last, 1, [&](Value channel) {
+      Value place = code.add(start, code.mul(channel, e.extent(c.right.kStride)));
+      Value from = code.address(e.input(static_cast<size_t>(c.right.plainInput)), place, bytes);
+      Value to = channelAt(e, image, channel);
+      code.loop(code.integer(0), code.integer(t.pieces()), 1, [&](Value piece) {
+        Value n = pixelAt(code, piece), rest = code.sub(code.integer(window.pixels()), n);
+        Value some = code.firstLanes(code.min(rest, code.integer(t.rows)), t.lanes);
+        code.store(code.maskedLoad(vectorType(code), code.address(from, n, bytes), some, bytes, true),
+                   code.address(to, placeOfPiece(e, piece, n), bytes), bytes);
+      });
+    });
   }
 
   void copyChannels(Emitter &e, Value image, Value first, Value last) const {
@@ -256,7 +275,7 @@ private:
           code.ifThen(isLast,
                       [&] { fetchResult(e, image, panel, n0, n1, code.sub(piece, first), code.sub(last, first)); });
         Value to = code.address(e.workerScratch(sumsArea), code.mul(code.sub(n, n0), code.integer(t.columns())), bytes);
-        Value left = code.address(from, window.placeOf(e, n), bytes);
+        Value left = code.address(from, placeOfPiece(e, piece, n), bytes);
         Ahead ahead = nextOfFilter(e, right, k, code.sub(piece, first), code.sub(last, first));
         auto call = [&](int64_t rows) {
           MicroShape shape{KILN_F32, rows, vectors, t.lanes};
@@ -412,12 +431,12 @@ bool buildPixelRows(KernelBuilder &builder, const Contraction &whole, const Cont
                 c.right.memory == KILN_F32;
   PixelExtents extents = extentsOf(graph, c, matrix);
   int64_t filterBytes = extents.outputs * extents.channels * extents.taps * bytes;
-  int64_t imageBytes = matrix ? 0 : extents.batch * extents.channels * extents.planes * extents.places * bytes;
   // Claims do not know yet whether the filter lasts: they ask for what it then takes, if it does.
-  bool lasts = filterBytes > leastPrepacked && !c.turned;
+  // Turning an element takes more than three times what copying one does, which others are packed by.
+  bool lasts = filterBytes > leastPrepacked / 4 && !c.turned;
   extents.turned = c.turned.has_value();
   extents.filterLasts = lasts && (!builder.knowsLasting() || builder.isLasting(c.left.plainInput));
-  if (extents.batch < 1 || extents.channels < 1 || extents.outputs < 1 || imageBytes > nearBytes)
+  if (extents.batch < 1 || extents.channels < 1 || extents.outputs < 1)
     return false;
   ContractExtents bounds{extents.batch, extents.outputs, graph.bound(c.n), extents.channels * extents.taps};
   Blocking otherwise = chooseBlocking(builder.machine, bounds, whole.traits(graph, builder.machine));

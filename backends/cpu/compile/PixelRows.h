@@ -24,8 +24,8 @@ namespace kiln::cpu {
 
 struct PixelExtents {
   int64_t batch = 1, outputs = 1, channels = 1, taps = 1; // at their bounds
-  /// Of the image: planes of a channel, places that are copied of one, lengths of its rows; nothing is copied of a
-  /// matrix.
+  /// Of the image: planes of a channel, places that are copied of one, lengths of its rows; a matrix is cut into
+  /// pieces.
   int64_t planes = 1, places = 1, row = 1;
   int64_t tapsOfRow = 1; // of those of the window that are read from one row of the copy
   bool matrix = false;

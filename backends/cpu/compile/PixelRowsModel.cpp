@@ -36,6 +36,8 @@ struct PixelCost {
     double registers = 0.5 * static_cast<double>(std::max<int64_t>({rows * vectors, rows + vectors + 1, 8}));
     double bytes = static_cast<double>(std::min(rows, t.inRow)) * 4 + 60, line = 64;
     double image = static_cast<double>(ceilDivide(rows, t.inRow)) * bytes / line / static_cast<double>(e.tapsOfRow);
+    if (e.matrix)
+      image = 1.0 / 3; // of pieces that follow each other as the filter's panels do
     bool near = e.channels * e.taps * t.columns() * 4 <= firstLevel / 2;
     double filter = near ? 0.0 : static_cast<double>(vectors * t.lanes) * 4 / line;
     return std::max(registers, 6 * image + 2 * filter);
@@ -53,12 +55,17 @@ struct PixelCost {
     double finished = 0.15 + 0.35 * 16.0 / static_cast<double>(t.lanes); // and turned
     double seen = static_cast<double>(count * t.rows * e.channels * e.planes);
     double packed = t.packsBlocks ? columns * k * packElement() : 0.0;
-    return packed + k * pieces(count, vectors) + (columns * k + seen) * 0.3 + sums * (finished + 0.2 * (blocks - 1)) +
-           400;
+    // Panels that are packed once are fetched, and pieces of a matrix that stay in the second level read again.
+    double filter = e.filterLasts ? 0.1 : 0.3;
+    double image = e.matrix ? 0.1 : 0.3;
+    return packed + k * pieces(count, vectors) + columns * k * filter + seen * image +
+           sums * (finished + 0.2 * (blocks - 1)) + 400;
   }
   double before() const {
     double places = static_cast<double>(e.batch * e.channels * e.planes * e.places);
-    double copied = e.matrix ? 0.0 : places * 12.0 / static_cast<double>(std::min(e.row, t.lanes)) + 2000;
+    double vectors = e.matrix ? static_cast<double>(e.batch * e.channels * t.pieces()) * 4
+                              : places * 12.0 / static_cast<double>(std::min(e.row, t.lanes));
+    double copied = vectors + 2000;
     double filter = static_cast<double>(e.outputs * e.channels * e.taps), far = filter * 4 > nearBytes ? 0.6 : 0.0;
     return copied + (e.filterLasts || t.packsBlocks ? 0.0 : filter * (packElement() + far) + 2000);
   }
@@ -83,9 +90,13 @@ PixelCut choosePixelRows(const Machine &machine, const PixelExtents &e, double c
   if (e.outputs < t.columns() || e.pixels() < 1)
     return {};
   choosePieces(t, e, most);
+  int64_t level2 = secondLevelOf(machine);
+  int64_t copied = e.batch * e.channels * (e.matrix ? t.pieces() * t.lanes : e.planes * e.places) * 4;
+  if (copied > (e.matrix ? level2 / 2 : nearBytes)) // pieces are written far apart
+    return {};
   while (t.vectors < 4 && (t.rows + 1) * 2 * t.vectors < machine.vectorRegisters && e.outputs % (2 * t.columns()) == 0)
     t.vectors *= 2;
-  int64_t level2 = secondLevelOf(machine), block = level2 / 10 / (t.columns() * 4); // K's, as a product's
+  int64_t block = level2 / 10 / (t.columns() * 4); // K's, as a product's
   t.channelsOfBlock = ceilDivide(e.channels, ceilDivide(e.channels * e.taps, std::max(block, e.taps)));
 
   int64_t fits = firstLevel / (t.columns() * 4 * t.rows), even = t.lanes / std::gcd(t.rows, t.lanes);

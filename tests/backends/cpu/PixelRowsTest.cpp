@@ -69,6 +69,12 @@ TEST_P(PixelRows, Windows) {
   check({1, 20, 5, 7, 9}, {64, 20, 3, 3, 3}, {{1, 1, 2}, {0, 1, 1}, {1, 1, 0}, {1, 1, 1}, {1, 1, 1}, 1});
 }
 
+/// Windows of one pixel: the image is cut into pieces.
+TEST_P(PixelRows, Matrices) {
+  check({1, 320, 7, 7}, {320, 320, 1, 1}, plane());
+  check({1, 330, 9, 5}, {256, 330, 1, 1}, plane());
+}
+
 /// Of the last panel's columns some are no output channels.
 TEST_P(PixelRows, OutputsThatFillNoPanel) {
   check({1, 40, 14, 14}, {75, 40, 3, 3}, plane(1, 1));
