@@ -144,6 +144,10 @@ Diagnostic &Elaborator::unknownName(const Expr &name, const std::vector<std::str
     diagnostic.withHelp(hereHint(name.text));
   else if (!near.empty())
     diagnostic.withHelp("did you mean '" + near + "'?");
+  else if (wanted == Wanted::Anything && name.text.size() == 1 &&
+           std::isupper(static_cast<unsigned char>(name.text[0])))
+    diagnostic.withHelp("a dimension is known by its name where the function's signature has it, as in x: f32[" +
+                        name.text + ", 4]; x.shape[0] is the first one of any tensor");
   return diagnostic;
 }
 
