@@ -209,11 +209,11 @@ void chooseParts(const Manifest &manifest, ImageParts &parts) {
   parts.tokenizers = readsTokenizers(manifest);
   parts.recordings = manifest.samplingRate > 0;
   parts.rows = llvm::any_of(parts.readers, [](llvm::StringRef one) {
-    return one == "csv" || one == "images" || one == "folder" || one == "arrays";
+    return one == "csv" || one == "images" || one == "folder" || one == "boxes" || one == "arrays";
   });
   parts.pictures = manifest.picture.isObject() || llvm::is_contained(parts.readers, "folder");
   parts.labels = !manifest.labels.empty() || llvm::any_of(parts.readers, [](llvm::StringRef one) {
-    return one == "csv" || one == "folder" || one == "table" || one == "conll";
+    return one == "csv" || one == "folder" || one == "boxes" || one == "table" || one == "conll";
   });
   parts.shards = manifest.mostShards() > 0;
   parts.rules = hasRules(manifest.generate);

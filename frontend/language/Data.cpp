@@ -129,6 +129,27 @@ static void imageFields(ReaderSettings &settings, DataSource &source, const Dim 
   source.fields.emplace_back("label", fieldType(Dtype::i32, {batch}, source.range));
 }
 
+/// Pictures with boxes around what they show.
+static void boxFields(ReaderSettings &settings, DataSource &source, const Dim &batch) {
+  settings.string("path");
+  if (!settings["pictures"].isNone())
+    settings.string("pictures");
+  int64_t height = 28, width = 28, channels = settings.count("channels", 1, 3);
+  if (channels == 2)
+    settings.wrong("channels", "1 or 3");
+  Dim objects = settings.count("objects", 1, 1 << 20);
+  settings.size(height, width);
+  settings.ofChannels("mean", channels);
+  settings.ofChannels("std", channels);
+  settings.oneOf("resample", {"nearest", "bilinear", "bicubic", "lanczos"});
+  settings.classes();
+  rowSettings(settings);
+  source.fields.emplace_back("image", fieldType(Dtype::f32, {batch, channels, height, width}, source.range));
+  source.fields.emplace_back("boxes", fieldType(Dtype::f32, {batch, objects, 4}, source.range));
+  source.fields.emplace_back("label", fieldType(Dtype::i32, {batch, objects}, source.range));
+  source.fields.emplace_back("mask", fieldType(Dtype::boolean, {batch, objects}, source.range));
+}
+
 /// The fields that the recipe writes out, behind the reader's own settings: their names and types.
 static std::vector<std::pair<std::string, TypeInfo>> writtenFields(ReaderSettings &settings, DataSource &source,
                                                                    size_t own) {
@@ -421,6 +442,8 @@ std::optional<DataSource> dataSource(Elaborator &e, const std::string &name, con
     arrayFields(settings, source, batch);
   } else if (kind == "series") {
     seriesFields(settings, source, batch);
+  } else if (kind == "boxes") {
+    boxFields(settings, source, batch);
   } else if (kind == "images") {
     imageFields(settings, source, batch);
   } else {

@@ -1,8 +1,8 @@
 // images(path, batch, size=(28, 28), channels=3, …) without labels: a folder of pictures for each class.
 #include "runtime/data/Coding.h"
+#include "runtime/data/KeptPictures.h"
 #include "runtime/data/Rows.h"
 #include "runtime/files/File.h"
-#include "runtime/files/Picture.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -19,21 +19,18 @@ public:
   void load(Split split, int64_t number, std::span<FieldBuffer> fields) override;
 
 private:
-  /// A file, what it shows, and the picture as it was read once.
+  /// A file, and what it shows.
   struct Entry {
     std::string path, name;
     int32_t label = 0;
-    std::vector<uint8_t> pixels;
   };
   int64_t add(const std::string &path, const SourceContext &context);
   void number(const SourceContext &context);
-  void picture(Entry &entry, float *out);
 
-  PictureForm form_;
+  KeptPictures pictures_;
   bool labelled_ = true; // not where the pictures alone are read
   std::vector<Entry> entries_;
   std::optional<Rows> rows_;
-  uint64_t kept_ = 0; // bytes of pictures
   std::vector<float> block_;
   std::vector<int32_t> labelBlock_;
 };
@@ -52,10 +49,10 @@ int64_t FolderSource::add(const std::string &path, const SourceContext &context)
          found.c_str());
   if (!labelled_)
     for (std::string &file : picturesIn(found))
-      entries_.push_back({std::move(file), "", 0, {}});
+      entries_.push_back({std::move(file), "", 0});
   for (const std::string &name : names)
     for (std::string &file : picturesIn(found + "/" + name))
-      entries_.push_back({std::move(file), name, 0, {}});
+      entries_.push_back({std::move(file), name, 0});
   if (entries_.size() == before)
     fail("data '%s': there are no pictures (PNG, JPEG, BMP, GIF) in '%s'", spec_.name.c_str(), found.c_str());
   return static_cast<int64_t>(entries_.size() - before);
@@ -90,7 +87,7 @@ void FolderSource::number(const SourceContext &context) {
 }
 
 FolderSource::FolderSource(const SourceContext &context)
-    : Source(*context.spec), form_(PictureForm::parse(spec_.options, "data '" + spec_.name + "'")) {
+    : Source(*context.spec), pictures_(PictureForm::parse(spec_.options, "data '" + spec_.name + "'")) {
   labelled_ = !spec_.options.find("unlabelled");
   Rows::Options rows(spec_, context.seed);
   int64_t main = add(context.override.empty() ? spec_.path : context.override, context);
@@ -102,24 +99,11 @@ FolderSource::FolderSource(const SourceContext &context)
   rows_.emplace(main, rows);
 }
 
-/// Pictures are decoded when they are first asked for, and kept as bytes, up to 1 GiB of them.
-void FolderSource::picture(Entry &entry, float *out) {
-  constexpr uint64_t most = uint64_t{1} << 30;
-  Picture picture{form_.height, form_.width, form_.channels, entry.pixels};
-  if (entry.pixels.empty()) {
-    picture = form_.read(entry.path);
-    if (kept_ + picture.pixels.size() <= most) {
-      entry.pixels = picture.pixels;
-      kept_ += picture.pixels.size();
-    }
-  }
-  form_.numbers(picture, out);
-}
-
 void FolderSource::load(Split split, int64_t number, std::span<FieldBuffer> fields) {
   std::span<const int32_t> rows = rows_->batch(split, number);
   int64_t count = static_cast<int64_t>(rows.size());
-  size_t elements = static_cast<size_t>(form_.elements());
+  const PictureForm &form = pictures_.form();
+  size_t elements = static_cast<size_t>(form.elements());
   for (size_t f = 0; f < fields.size(); ++f) {
     if (!fields[f].data)
       continue;
@@ -131,9 +115,11 @@ void FolderSource::load(Split split, int64_t number, std::span<FieldBuffer> fiel
       storeField(*this, f, fields, KILN_I32, labelBlock_.data(), std::span(&count, 1));
     } else if (name == "image") {
       block_.resize(rows.size() * elements);
-      for (size_t i = 0; i < rows.size(); ++i)
-        picture(entries_[static_cast<size_t>(rows[i])], block_.data() + i * elements);
-      int64_t shape[] = {count, form_.channels, form_.height, form_.width};
+      for (size_t i = 0; i < rows.size(); ++i) {
+        size_t row = static_cast<size_t>(rows[i]);
+        pictures_.numbers(row, entries_[row].path, block_.data() + i * elements);
+      }
+      int64_t shape[] = {count, form.channels, form.height, form.width};
       storeField(*this, f, fields, KILN_F32, block_.data(), shape);
     } else {
       fail("data '%s': images have the fields image and label, not '%s'", spec_.name.c_str(), name.c_str());

@@ -47,7 +47,7 @@ void storeField(const Source &source, size_t field, std::span<FieldBuffer> field
 
 bool hasWords(const SourceSpec &spec) {
   return spec.reader != "safetensors" && spec.reader != "csv" && spec.reader != "images" && spec.reader != "folder" &&
-         spec.reader != "series" && spec.reader != "arrays";
+         spec.reader != "series" && spec.reader != "arrays" && spec.reader != "boxes";
 }
 
 std::unique_ptr<Source> openSource(const SourceContext &context) {

@@ -89,8 +89,8 @@ extern "C" {
 /// writes the list, by their names, into the program's image (elsewhere: AllReaders.cpp).
 extern const Reader *const kiln_readers[];
 extern const Reader kiln_reader_text, kiln_reader_csv, kiln_reader_arrays, kiln_reader_images, kiln_reader_folder,
-    kiln_reader_pairs, kiln_reader_table, kiln_reader_conll, kiln_reader_series, kiln_reader_squad, kiln_reader_masked,
-    kiln_reader_corrupted, kiln_reader_skipgram;
+    kiln_reader_boxes, kiln_reader_pairs, kiln_reader_table, kiln_reader_conll, kiln_reader_series, kiln_reader_squad,
+    kiln_reader_masked, kiln_reader_corrupted, kiln_reader_skipgram;
 }
 
 /// Whether a recipe's source is of texts, and so has words; others are numbers, which no file is needed to know.

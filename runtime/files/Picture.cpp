@@ -198,7 +198,10 @@ PictureForm PictureForm::parse(const Json &options, const std::string &what) {
 
 Picture PictureForm::read(const std::string &path) const {
   std::string what = "'" + path + "'";
-  Picture picture = parsePicture(readFile(path), channels, what);
+  return scaled(parsePicture(readFile(path), channels, what), what);
+}
+
+Picture PictureForm::scaled(Picture picture, const std::string &what) const {
   if (tall > 0)
     return middleOf(resized(picture, tall, wide, filter), height, width, down);
   if (shortest == 0)

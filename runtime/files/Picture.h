@@ -46,6 +46,8 @@ struct PictureForm {
   int64_t elements() const { return channels * height * width; }
   /// A file's picture in this size. Throws Error.
   Picture read(const std::string &path) const;
+  /// The same of a picture that has been read.
+  Picture scaled(Picture picture, const std::string &what) const;
   /// (byte / 255 - mean) / deviation, channel by channel: `out` has elements() of them.
   void numbers(const Picture &picture, float *out) const;
 };

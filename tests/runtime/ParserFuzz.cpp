@@ -118,11 +118,13 @@ void readerOf(const char *reader, const char *name, std::string_view bytes) {
   spec.options = Json::parse(
       "{" + tokens +
           R"("batch":1,"max_length":6,"text":0,"label":1,"columns":[1],"group":0,"context":1,)"
-          R"("stride":1,"share":0.5,"next_sentence":true,"sentence_end":" . ","validation":0.2,"header":true})",
+          R"("stride":1,"share":0.5,"next_sentence":true,"sentence_end":" . ","validation":0.2,"header":true,"objects":2,"size":2})",
       "options");
   std::vector<std::pair<const char *, kiln_dtype>> fields;
   if (reader == std::string_view("series"))
     fields = {{"past", KILN_F32}, {"future", KILN_F32}};
+  else if (reader == std::string_view("boxes"))
+    fields = {{"boxes", KILN_F32}, {"label", KILN_I32}, {"mask", KILN_BOOL}};
   else if (reader == std::string_view("corrupted"))
     fields = {
         {"ids", KILN_I32}, {"mask", KILN_BOOL}, {"lengths", KILN_I32}, {"target", KILN_I32}, {"answer", KILN_I32}};
@@ -213,6 +215,9 @@ const std::vector<testing::Parser> &testing::parsers() {
       {R"({"data":[{"paragraphs":[{"context":"a bc","qas":[{"id":"q","question":"b?",)"
        R"("answers":[{"text":"bc","answer_start":2}]}]}]}]})",
        [](std::string_view bytes) { readerOf("squad", "t.json", bytes); }},
+      {R"({"images":[{"id":1,"file_name":"a.png","width":4,"height":3},{"id":2,"file_name":"b.png","width":4,"height":3}],)"
+       R"("categories":[{"id":1,"name":"x"}],"annotations":[{"image_id":1,"category_id":1,"bbox":[0,0.5,2,1]}]})",
+       [](std::string_view bytes) { readerOf("boxes", "t.json", bytes); }},
       {"g\tx\na\t1\na\t2\na\t3.5\nb\t4\nb\t5\n", [](std::string_view bytes) { readerOf("series", "t.tsv", bytes); }},
       {"a b\n\nc d\ne\n", [](std::string_view bytes) { readerOf("masked", "t.txt", bytes); }},
       {"a b . a\na a u a a a a\n", [](std::string_view bytes) { readerOf("corrupted", "t.txt", bytes); }},
