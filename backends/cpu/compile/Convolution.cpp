@@ -510,7 +510,7 @@ static Contraction contractionOf(const Graph &graph, Op op, Geometry g, bool see
     c.window = windowOf(g);
     useTiles(g, c);
     usePlainImage(graph, op, g, c);
-  } else if (!g.grouped) {
+  } else if (!g.grouped && g.inputDims[0].isConstant()) {
     Geometry joined = g;
     joined.windows = false, joined.joined = true;
     auto same = std::make_shared<Contraction>(c);

@@ -163,4 +163,18 @@ TEST_P(PixelRows, AnyNumberOfImages) {
   }
 }
 
+/// Of large windows, which gradients of filters are, with a filter that is turned.
+TEST_P(PixelRows, AnyNumberOfImagesUnderLargeWindows) {
+  TestKernel k("k0", "contract");
+  Dim n(5, 0);
+  uint32_t x = k.input(KILN_F32, {n, 20, 8, 8}), f = k.input(KILN_F32, {20, 64, 7, 7});
+  uint32_t turned = k.op("transpose", {f}, KILN_F32, {64, 20, 7, 7}, {ints("permutation", {1, 0, 2, 3})});
+  k.output(addConvolution(k, x, turned, KILN_F32, {n, 64, 2, 2}, plane()));
+  for (int64_t count : {1, 5}) {
+    k.bindExtents({count});
+    kiln::test::check(k, {wholeNumbers(KILN_F32, {count, 20, 8, 8}, 3), wholeNumbers(KILN_F32, {20, 64, 7, 7}, 4)}, 0,
+                      options);
+  }
+}
+
 } // namespace
