@@ -198,7 +198,7 @@ static bool hasRules(const Json &generate) {
       if (word.isArray())
         return true;
   return llvm::any_of(std::initializer_list<const char *>{"no_repeat_ngram", "no_copy_ngram", "shortest", "min_tokens",
-                                                          "last", "early_stopping"},
+                                                          "last", "early_stopping", "renormalise"},
                       [&](const char *key) { return draw->find(key) != nullptr; });
 }
 

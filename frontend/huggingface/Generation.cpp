@@ -18,6 +18,11 @@ std::optional<double> unusual(const Json &settings, const char *key, double usua
   return value && value->isNumber() && value->number() != usual ? std::optional(value->number()) : std::nullopt;
 }
 
+bool isTrue(const Json &settings, const char *key) {
+  const Json *value = settings.find(key);
+  return value && value->kind() == Json::Kind::Bool && value->boolean();
+}
+
 std::string plainNumber(double value) {
   std::string text = kilnNumber(value);
   return text.ends_with(".0") ? text.substr(0, text.size() - 2) : text;
@@ -170,8 +175,7 @@ void takeGeneration(const Json &generation, const std::string &what, Imported &i
   if (draw == std::string::npos || text.find("times=", draw) != std::string::npos)
     return;
   draw += greedy.size();
-  const Json *samples = generation.find("do_sample");
-  bool isDrawn = samples && samples->kind() == Json::Kind::Bool && samples->boolean();
+  bool isDrawn = isTrue(generation, "do_sample");
   std::optional<double> beams = unusual(generation, "num_beams", 1),
                         penalty = unusual(generation, "repetition_penalty", 1);
   if (beams && *beams != std::floor(*beams))
@@ -191,7 +195,8 @@ void takeGeneration(const Json &generation, const std::string &what, Imported &i
   if (searches)
     settings = "width=" + plainNumber(*beams) +
                ", length_penalty=" + kilnNumber(unusual(generation, "length_penalty", 1).value_or(1)) +
-               ", early_stopping=" + stoppingOf(generation, what) + ", " + settings;
+               ", early_stopping=" + stoppingOf(generation, what) +
+               (isTrue(generation, "renormalize_logits") ? ", renormalise=True, " : ", ") + settings;
   text.insert(draw, settings);
   if (searches) {
     text.replace(draw - 7, 7, "beam(");

@@ -107,7 +107,8 @@ static const Builtin builtins[] = {
      "min_tokens=None, last=None, times=None, time_step=0.02, first_time=None, previous=None",
      makeRecord, Space::Draw},
     {"beam",
-     "width, length_penalty=0.0, early_stopping=None, from=None, until=None, tokens=None, repetition_penalty=1.0, "
+     "width, length_penalty=0.0, early_stopping=None, renormalise=None, from=None, until=None, tokens=None, "
+     "repetition_penalty=1.0, "
      "suppress=None, suppress_first=None, longest=None, no_repeat_ngram=None, no_copy_ngram=None, shortest=None, "
      "min_tokens=None, last=None",
      makeRecord, Space::Draw},

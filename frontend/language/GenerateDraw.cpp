@@ -48,6 +48,8 @@ void checkDraw(Elaborator &e, const Record &record, size_t i) {
                                                                       areTokens(*word.items));
                                                             })),
            "a list of tokens, or of lists of those that are not drawn one behind the other,");
+  } else if (name == "renormalise") {
+    expect(value.kind == Value::Kind::Boolean || value.isNone(), "True or False");
   } else if (name == "early_stopping") {
     bool isNever = value.kind == Value::Kind::String && value.text == "never";
     expect(isNever || value.kind == Value::Kind::Boolean || value.isNone(), "True, False, \"never\" or None");

@@ -140,7 +140,7 @@ public:
   /// Whether there is any.
   bool isAny() const {
     return noRepeat_ || noCopy_ || shortest_ || minTokens_ || !last_.empty() || !words_.empty() ||
-           stopping_ != Stopping::None;
+           stopping_ != Stopping::None || renormalises_;
   }
 
   void apply(std::span<float> scores, const Place &place, const DrawSpec &draw) const override;
@@ -151,6 +151,7 @@ private:
   std::vector<int32_t> last_;
   std::vector<std::vector<int32_t>> words_; // sequences that are never completed
   Stopping stopping_ = Stopping::None;
+  bool renormalises_; // the probabilities of what is left add up to 1
 };
 
 int32_t tokenOf(const Json &json) { return static_cast<int32_t>(json.integer(0, INT32_MAX)); }
@@ -163,6 +164,7 @@ Rules::Rules(const Json &draw, int64_t noRepeat, int64_t minTokens) {
   noCopy_ = number("no_copy_ngram", -1);
   shortest_ = number("shortest", -1);
   minTokens_ = number("min_tokens", minTokens);
+  renormalises_ = draw.booleanOr("renormalise", false);
   if (const Json *last = draw.find("last"); last && last->isArray())
     for (const Json &token : last->array())
       last_.push_back(tokenOf(token));
@@ -211,6 +213,11 @@ void Rules::apply(std::span<float> scores, const Place &place, const DrawSpec &d
       suppress(scores, Tokens(word).last(1));
   if (place.history.size() < shortest_ || place.drawn < minTokens_)
     suppress(scores, draw.until);
+  if (renormalises_) {
+    std::vector<double> all;
+    logSoftmax(scores, all);
+    std::copy(all.begin(), all.end(), scores.begin());
+  }
 }
 
 } // namespace
