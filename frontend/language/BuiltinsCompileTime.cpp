@@ -155,6 +155,27 @@ static Value dict(BoundCall &call) {
   return value;
 }
 
+/// What a dict has, in its order: names, values, or pairs of them.
+static Value partsOfDict(BoundCall &call, bool names, bool values) {
+  const Value &dict = call.values[0];
+  if (!dict.isList() || !dict.names) {
+    if (!dict.isError())
+      call.e.error(call.ranges[0], std::string(call.builtin.name) + " takes a dict; this is " + describe(dict))
+          .withHelp(dict.kind == Value::Kind::Instance ? "parameters(part) is one, of a part's parameters" : "");
+    return Value::error();
+  }
+  std::vector<Value> out;
+  for (size_t i = 0; i < dict.items->size(); ++i) {
+    Value name = Value::stringOf((*dict.names)[i]), &value = (*dict.items)[i];
+    out.push_back(names && values ? Value::listOf({std::move(name), value}) : names ? std::move(name) : value);
+  }
+  return Value::listOf(std::move(out));
+}
+
+static Value items(BoundCall &call) { return partsOfDict(call, true, true); }
+static Value keys(BoundCall &call) { return partsOfDict(call, true, false); }
+static Value values(BoundCall &call) { return partsOfDict(call, false, true); }
+
 static Value str(BoundCall &call) {
   const Value &x = call.values[0];
   if (x.kind == Value::Kind::String)
@@ -185,6 +206,12 @@ llvm::ArrayRef<Builtin> compileTimeBuiltins() {
       {"tuple", "x", list},
       // Values by name: d.a or d["a"]; of names that are no words, pairs: dict([("0.weight", x)]).
       {"dict", "*pairs, **named", dict},
+      // (name, value) of each item of a dict; also d.items().
+      {"items", "d", items},
+      // Its names; also d.keys().
+      {"keys", "d", keys},
+      // Its values; also d.values().
+      {"values", "d", values},
       // A number as text.
       {"str", "x", str},
       // A number n times, a tuple of n as it is.

@@ -310,7 +310,8 @@ Value Elaborator::attribute(const Expr &expr, Frame &frame) {
   }
   // x.f(...) is f(x, ...): the call sees this and puts x in front.
   std::optional<Value> function;
-  if (base.isTensor()) {
+  bool ofDict = base.isList() && base.names && (name == "items" || name == "keys" || name == "values");
+  if (base.isTensor() || ofDict) {
     if (const Builtin *builtin = findBuiltin(name == "to" ? "convert" : name, Space::General))
       function = builtinValue(*builtin);
     else if (std::optional<Value> found = global(name, expr.range.file); found && found->kind == Value::Kind::Function)

@@ -296,10 +296,13 @@ model M():
     def forward(x: f32[1, 2]):
         d = dict([("0.weight", x), ("1.weight", x.T)], b=2.0 * x)
         e = dict(d, b=x)
-        return with_parameters(net, dict([(n, d[n]) for n in ("0.weight", "1.weight")]))(x), d["b"], e["b"], f32(len(e))
+        return with_parameters(net, dict([(n, d[n]) for n in ("0.weight", "1.weight")]))(x), d["b"], e["b"], f32(len(e)), sum([2.0 * v for k, v in parameters(net).items() if k == "0.weight"]), f32(len([k for k in d.keys() if k == "b"])), e.values()[2] + values(dict(values=x))[0]
 )",
-                                        {floats({1, 2}, {1, 2}), floats({1, 2}, {0, 0}), floats({2, 1}, {0, 0})});
-  ASSERT_EQ(results.size(), 4u);
+                                        {floats({1, 2}, {1, 2}), floats({1, 2}, {3, 4}), floats({2, 1}, {0, 0})});
+  ASSERT_EQ(results.size(), 7u);
+  expectNear(results[4], {1, 2}, {6, 8});
+  expectNear(results[5], {}, {1});
+  expectNear(results[6], {1, 2}, {2, 4});
   expectNear(results[0], {1, 2}, {5, 10});
   expectNear(results[1], {1, 2}, {2, 4});
   expectNear(results[2], {1, 2}, {1, 2});
