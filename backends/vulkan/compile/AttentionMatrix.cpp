@@ -55,7 +55,7 @@ private:
   void turn();
   void addValues();
   bool store();
-  std::string highestOfRow(const std::string &row);
+  void highestOfRow();
   /// A loop over the matrices of a subgroup, of `down` rows by `across` columns in all: declares rowAt and columnAt.
   void openOwn(int down, int across);
   std::string own(int down, int across) const {
@@ -209,19 +209,19 @@ void MatrixAttention::highest() {
   emitter.close();
 }
 
-/// Declares `highest`, that of all keys so far, and `base`, which scores are taken from.
-std::string MatrixAttention::highestOfRow(const std::string &row) {
-  std::string text = "float highest = " + most + "[" + row + "];\n";
-  for (int part = 0; part < partsOfRow; ++part) {
-    std::string other = partMost + "[" + row + " * " + str(partsOfRow) + " + " + str(part) + "]";
-    text += "if (highest == highest && !(" + other + " <= highest)) highest = " + other + ";\n";
-  }
-  return text + "const float base = highest == " + minusInfinity() + " ? " + zero + " : highest;";
+/// Prints `highest`, that of all keys so far, and `base`, which scores are taken from.
+void MatrixAttention::highestOfRow() {
+  emitter.line("float highest = " + most + "[r];");
+  emitter.openLoop("for (int part = 0; part < " + str(partsOfRow) + "; ++part)", partsOfRow);
+  emitter.line("const float other = " + partMost + "[r * " + str(partsOfRow) + " + part];");
+  emitter.line("if (highest == highest && !(other <= highest)) highest = other;");
+  emitter.close();
+  emitter.line("const float base = highest == " + minusInfinity() + " ? " + zero + " : highest;");
 }
 
 void MatrixAttention::shares() {
   openParts();
-  emitter.line(highestOfRow("r"));
+  highestOfRow();
   emitter.line("float sum = 0.0;");
   emitter.loopNamed("j", emitter.index(0), emitter.index(tileKeys / partsOfRow), emitter.index(1),
                     tileKeys / partsOfRow, emitter.language().dontUnroll);
@@ -249,11 +249,12 @@ void MatrixAttention::turn() {
   Expr row = emitter.loop(Emitter::outer("thread"), emitter.index(plan.rows), Emitter::outer("threads"),
                           plan.rows / (Matrices::leastLanes * Matrices::subgroups) + 1);
   emitter.line("const int r = " + row.text + ";");
-  emitter.line(highestOfRow("r"));
+  highestOfRow();
   emitter.line("const float factor = " + exponential(most + "[r] - base") + ";");
   emitter.line("float sum = " + total + "[r] * factor;");
-  for (int part = 0; part < partsOfRow; ++part)
-    emitter.line("sum += " + partSum + "[r * " + str(partsOfRow) + " + " + str(part) + "];");
+  emitter.openLoop("for (int part = 0; part < " + str(partsOfRow) + "; ++part)", partsOfRow);
+  emitter.line("sum += " + partSum + "[r * " + str(partsOfRow) + " + part];");
+  emitter.close();
   emitter.line(total + "[r] = sum; " + most + "[r] = highest;");
   emitter.openLoop("for (int n = 0; n < " + matrices.N + "; ++n)", mostSide);
   emitter.line(fade + "[r * " + matrices.N + " + n] = factor;");
