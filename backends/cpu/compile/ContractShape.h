@@ -68,6 +68,7 @@ struct Contraction {
       int64_t pixels, stride, dilation;
       llvm::SmallVector<int64_t> residues; // positions modulo the stride that there are planes for
       int64_t pitch;                       // in a plane, from one position to the next
+      int64_t step = 1;                    // positions of a plane from one pixel to the next
     };
     llvm::SmallVector<Axis> axes;
     Shape plane; // its dimensions
@@ -111,8 +112,9 @@ struct Contraction {
     llvm::SmallVector<int64_t> taken; // which taps the rows have, in their order
   };
   std::optional<Turned> turned;
-  /// Of a large window over few pixels (a filter's gradient): the same product as of images side by side, with a filter
-  /// that is turned; null where the filter does not lie so.
+  /// With pixels as rows (PixelRows.h), where that is another one: of a large window over few pixels (a filter's
+  /// gradient) the product as of images side by side, with a filter that is turned, if it lies so; where windows move
+  /// by several positions, that of an image that is copied as it lies.
   std::shared_ptr<const Contraction> byPixels;
   bool leftForAllBatches = false; // the left operand does not depend on the batch
 

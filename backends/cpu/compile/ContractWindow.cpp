@@ -15,6 +15,52 @@ using llvm::SmallVector;
 
 namespace kiln::cpu {
 
+int64_t Contraction::Window::pixels() const {
+  int64_t product = 1;
+  for (const Axis &axis : axes)
+    product *= axis.pixels;
+  return product;
+}
+
+int64_t Contraction::Window::placeOf(int64_t pixel) const {
+  int64_t place = 0;
+  for (const Axis &axis : llvm::reverse(axes)) {
+    place += pixel % axis.pixels * axis.pitch * axis.step;
+    pixel /= axis.pixels;
+  }
+  return place;
+}
+
+Value Contraction::Window::placeOf(Emitter &e, Value pixel) const {
+  if (columns == pixels())
+    return pixel;
+  Value place = e.code.integer(0);
+  for (const Axis &axis : llvm::reverse(axes)) {
+    Value count = e.code.integer(axis.pixels);
+    place = e.code.add(place, e.code.mul(e.code.rem(pixel, count), e.code.integer(axis.pitch * axis.step)));
+    pixel = e.code.div(pixel, count);
+  }
+  return place;
+}
+
+std::pair<Value, Value> Contraction::Window::lookup(Code &code, ArrayRef<Index> tap) const {
+  Value plane = code.integer(0), offset = plane;
+  for (auto [axis, index] : llvm::zip(ArrayRef(axes).take_back(tap.size()), tap)) {
+    Value at = code.mul(index.base, code.integer(axis.dilation)), stride = code.integer(axis.stride);
+    Value number = code.integer(0), residue = code.rem(at, stride);
+    for (size_t i = 1; i < axis.residues.size(); ++i)
+      number = code.op<arith::SelectOp>(code.compare(arith::CmpIPredicate::eq, residue, code.integer(axis.residues[i])),
+                                        code.integer(static_cast<int64_t>(i)), number);
+    plane = code.add(code.mul(plane, code.integer(static_cast<int64_t>(axis.residues.size()))), number);
+    offset = code.add(offset, code.mul(code.div(at, stride), code.integer(axis.pitch)));
+  }
+  return {plane, offset};
+}
+
+int64_t Contraction::Window::rowsOfVector(int64_t lanes) const {
+  return columns == pixels() ? 1 : (lanes + axes.back().pixels - 2) / axes.back().pixels + 1;
+}
+
 /// The table of offsets in bytes, one for each k, in the worker's scratch: the first channel's are worked out, all
 /// others lie as far from those of the channel before.
 void ContractLowering::fillOffsets(Emitter &e) const {

@@ -255,6 +255,29 @@ static std::optional<Contraction::Window> windowOf(const Geometry &g) {
   return window;
 }
 
+/// Where windows of several positions move by more than one: an image of one plane, as it lies, under pixels that are
+/// some positions apart.
+static std::optional<Contraction::Window> wholeWindowOf(const Geometry &g) {
+  if (!g.taps.back().isConstant() || g.taps.back().factor < 2 ||
+      llvm::all_of(
+          g.strides, [](int64_t stride) { return stride == 1; }) ||
+      !llvm::all_of(g.pixels, [](const Extent &pixels) { return pixels.isConstant() && pixels.factor > 0; }))
+    return std::nullopt;
+  Geometry whole = g;
+  for (size_t d = 0; d < g.strides.size(); ++d) {
+    whole.strides[d] = 1;
+    whole.pixels[d] = Extent((g.pixels[d].factor - 1) * g.strides[d] + 1);
+  }
+  std::optional<Contraction::Window> window = windowOf(whole);
+  if (!window)
+    return std::nullopt;
+  size_t first = window->axes.size() - g.strides.size();
+  for (size_t d = 0; d < g.strides.size(); ++d)
+    window->axes[first + d].pixels = g.pixels[d].factor, window->axes[first + d].step = g.strides[d];
+  window->columns = window->placeOf(window->pixels() - 1) + 1;
+  return window;
+}
+
 /// The image of a 3 by 3 convolution of stride 1 in overlapping tiles (Winograd.cpp): as under windows of outputs + 2
 /// positions along both axes, `outputs` apart.
 static void useTiles(const Geometry &g, Contraction &c) {
@@ -508,6 +531,11 @@ static Contraction contractionOf(const Graph &graph, Op op, Geometry g, bool see
   c.resultPosition = resultPlace(g, result.dims);
   if (!g.windows) {
     c.window = windowOf(g);
+    if (auto whole = wholeWindowOf(g)) {
+      auto same = std::make_shared<Contraction>(c);
+      same->window = whole;
+      c.byPixels = same;
+    }
     useTiles(g, c);
     usePlainImage(graph, op, g, c);
   } else if (!g.grouped && g.inputDims[0].isConstant()) {
@@ -537,52 +565,6 @@ bool shapesOfConvolution(const Graph &graph, uint32_t number, std::vector<Contra
     results.back().op = number;
   }
   return true;
-}
-
-int64_t Contraction::Window::pixels() const {
-  int64_t product = 1;
-  for (const Axis &axis : axes)
-    product *= axis.pixels;
-  return product;
-}
-
-int64_t Contraction::Window::placeOf(int64_t pixel) const {
-  int64_t place = 0;
-  for (const Axis &axis : llvm::reverse(axes)) {
-    place += pixel % axis.pixels * axis.pitch;
-    pixel /= axis.pixels;
-  }
-  return place;
-}
-
-Value Contraction::Window::placeOf(Emitter &e, Value pixel) const {
-  if (columns == pixels())
-    return pixel;
-  Value place = e.code.integer(0);
-  for (const Axis &axis : llvm::reverse(axes)) {
-    Value count = e.code.integer(axis.pixels);
-    place = e.code.add(place, e.code.mul(e.code.rem(pixel, count), e.code.integer(axis.pitch)));
-    pixel = e.code.div(pixel, count);
-  }
-  return place;
-}
-
-std::pair<Value, Value> Contraction::Window::lookup(Code &code, ArrayRef<Index> tap) const {
-  Value plane = code.integer(0), offset = plane;
-  for (auto [axis, index] : llvm::zip(ArrayRef(axes).take_back(tap.size()), tap)) {
-    Value at = code.mul(index.base, code.integer(axis.dilation)), stride = code.integer(axis.stride);
-    Value number = code.integer(0), residue = code.rem(at, stride);
-    for (size_t i = 1; i < axis.residues.size(); ++i)
-      number = code.op<arith::SelectOp>(code.compare(arith::CmpIPredicate::eq, residue, code.integer(axis.residues[i])),
-                                        code.integer(static_cast<int64_t>(i)), number);
-    plane = code.add(code.mul(plane, code.integer(static_cast<int64_t>(axis.residues.size()))), number);
-    offset = code.add(offset, code.mul(code.div(at, stride), code.integer(axis.pitch)));
-  }
-  return {plane, offset};
-}
-
-int64_t Contraction::Window::rowsOfVector(int64_t lanes) const {
-  return columns == pixels() ? 1 : (lanes + axes.back().pixels - 2) / axes.back().pixels + 1;
 }
 
 } // namespace kiln::cpu

@@ -64,7 +64,7 @@ void callPixelsKernel(Code &code, const MicroShape &s, Value a, Value offsets, V
   SmallVector<Value> arguments{a, b, ldb, c, ldc, k, accumulate};
   arguments.append(fetchOf(code, s, a, ahead));
   arguments.push_back(offsets);
-  call(code, nameOf("pixels", {s.dtype}, {s.rows, s.vectors, s.lanes, s.inRow, s.pitch}), arguments);
+  call(code, nameOf("pixels", {s.dtype}, {s.rows, s.vectors, s.lanes, s.inRow, s.pitch, s.step}), arguments);
 }
 
 void callEdgeKernel(Code &code, const EdgeShape &s, Value a, Value b, Value ldb, Value c, Value ldc, Value k,
@@ -242,7 +242,7 @@ static SmallVector<Value> sumsOfTile(Code &code, const MicroShape &s, bool taps,
     for (int64_t j = 0; j < s.vectors; ++j)
       right.push_back(code.loadHere(packed, code.address(pb, code.integer(j * s.lanes), bytes), bytes));
     for (int64_t r = 0; r < s.rows; ++r) {
-      int64_t place = pixels ? r / s.inRow * s.pitch + r % s.inRow : r * acrossRows;
+      int64_t place = pixels ? r / s.inRow * s.pitch + r % s.inRow * s.step : r * acrossRows;
       Value scalar = code.loadHere(element, code.address(pa, code.integer(place), bytes), bytes);
       Value left = code.here<vector::SplatOp>(scalar, packed);
       for (int64_t j = 0; j < s.vectors; ++j)
@@ -479,8 +479,9 @@ bool defineMicroKernel(Code &code, StringRef name) {
                kind.ends_with("l") || kind.ends_with("f"), name);
   else if (kind == "tile" && has(1, 5))
     defineTile(code, {of[0], sizes[0], sizes[1], sizes[2], false, sizes[3], sizes[4]}, false, false, name);
-  else if (kind == "pixels" && has(1, 5))
-    defineTile(code, {of[0], sizes[0], sizes[1], sizes[2], false, 0, 0, sizes[3], sizes[4]}, false, true, name);
+  else if (kind == "pixels" && has(1, 6))
+    defineTile(code, {of[0], sizes[0], sizes[1], sizes[2], false, 0, 0, sizes[3], sizes[4], sizes[5]}, false, true,
+               name);
   else if (kind == "edge" && has(1, 3))
     defineEdge(code, {of[0], sizes[0], sizes[1], sizes[2]}, name);
   else if (kind == "dot" && has(3, 3))

@@ -30,7 +30,7 @@ struct MicroShape {
   int64_t acrossRows = 0, alongK = 0;
   /// Where rows are pixels of an image: so many neighbours, then as many of the image's next row, `pitch` elements
   /// further, and so on.
-  int64_t inRow = 0, pitch = 0;
+  int64_t inRow = 0, pitch = 0, step = 1; // elements from one of the neighbours to the next
   int64_t columns() const { return vectors * lanes; }
 };
 

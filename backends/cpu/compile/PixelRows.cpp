@@ -280,6 +280,7 @@ private:
         auto call = [&](int64_t rows) {
           MicroShape shape{KILN_F32, rows, vectors, t.lanes};
           shape.inRow = std::min(rows, t.inRow), shape.pitch = rows > t.inRow ? t.pitch : 0;
+          shape.step = window.axes.back().step;
           callPixelsKernel(code, shape, left, e.workerScratch(offsetsArea), right, code.integer(t.columns() * bytes),
                            to, code.integer(t.columns() * bytes), k,
                            code.compare(arith::CmpIPredicate::sgt, channel, code.integer(0)), ahead);
@@ -411,7 +412,10 @@ static PixelExtents extentsOf(const Graph &graph, const Contraction &c, bool mat
   for (size_t d = 0; d + 1 < window.axes.size(); ++d)
     (d + 2 == window.axes.size() ? e.height : e.images) *= window.axes[d].pixels;
   if (window.axes.size() > 1 && window.columns != window.pixels())
-    e.pitch = window.axes[window.axes.size() - 2].pitch;
+    e.pitch = window.axes[window.axes.size() - 2].pitch * window.axes[window.axes.size() - 2].step;
+  e.step = window.axes.back().step;
+  for (const Contraction::Window::Axis &axis : window.axes)
+    e.seen *= axis.step;
   return e;
 }
 

@@ -27,7 +27,8 @@ struct PixelExtents {
   /// Of the image: planes of a channel, places that are copied of one, lengths of its rows; a matrix is cut into
   /// pieces.
   int64_t planes = 1, places = 1, row = 1;
-  int64_t tapsOfRow = 1; // of those of the window that are read from one row of the copy
+  int64_t tapsOfRow = 1;      // of those of the window that are read from one row of the copy
+  int64_t step = 1, seen = 1; // places from a pixel to its neighbour; positions of the image for a pixel
   bool matrix = false;
   bool filterLasts = false; // it is packed once
   bool turned = false;      // its channels are exchanged: a few elements of each lie side by side

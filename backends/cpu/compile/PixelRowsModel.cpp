@@ -34,7 +34,7 @@ struct PixelCost {
   /// for each row of the window and of pixels, six.
   double step(int64_t rows, int64_t vectors) const {
     double registers = 0.5 * static_cast<double>(std::max<int64_t>({rows * vectors, rows + vectors + 1, 8}));
-    double bytes = static_cast<double>(std::min(rows, t.inRow)) * 4 + 60, line = 64;
+    double bytes = static_cast<double>(std::min(rows, t.inRow) * e.step) * 4 + 60, line = 64;
     double image = static_cast<double>(ceilDivide(rows, t.inRow)) * bytes / line / static_cast<double>(e.tapsOfRow);
     if (e.matrix)
       image = 1.0 / 3; // of pieces that follow each other as the filter's panels do
@@ -53,7 +53,7 @@ struct PixelCost {
     double sums = static_cast<double>(count * t.rows) * columns;
     double blocks = static_cast<double>(ceilDivide(e.channels, t.channelsOfBlock));
     double finished = 0.15 + 0.35 * 16.0 / static_cast<double>(t.lanes); // and turned
-    double seen = static_cast<double>(count * t.rows * e.channels * e.planes);
+    double seen = static_cast<double>(count * t.rows * e.channels * e.planes * e.seen);
     double packed = t.packsBlocks ? columns * k * packElement() : 0.0;
     // Panels that are packed once are fetched, and pieces of a matrix that stay in the second level read again.
     double filter = e.filterLasts ? 0.1 : 0.3;
