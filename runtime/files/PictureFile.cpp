@@ -28,7 +28,7 @@ namespace kiln {
 namespace {
 
 /// Bytes of a file that is walked through; what there is not ends it.
-struct Bytes {
+struct PictureBytes {
   std::string_view all;
   const std::string &what;
 
@@ -47,7 +47,7 @@ struct Bytes {
 
 /// A GIF none of whose colours is transparent: stb_image leaves such pixels out, and takes one that ends early for
 /// whole.
-std::string opaqueGif(const Bytes &bytes) {
+std::string opaqueGif(const PictureBytes &bytes) {
   std::string opaque(bytes.all);
   auto colours = [&](size_t at) { return bytes(at) & 0x80 ? 3 * (size_t{2} << (bytes(at) & 7)) : 0; };
   size_t at = 13 + colours(10);
@@ -65,7 +65,7 @@ std::string opaqueGif(const Bytes &bytes) {
 }
 
 /// The pixels of a BMP, which are not packed, are all there.
-void checkBmp(const Bytes &bytes, uint64_t width, uint64_t height) {
+void checkBmp(const PictureBytes &bytes, uint64_t width, uint64_t height) {
   uint64_t bits = width * bytes(bytes(14, 4) == 12 ? 24 : 28, 2);
   bytes.need(bytes(10, 4) + (bits + 31) / 32 * 4 * (height - 1) + (bits + 7) / 8);
 }
