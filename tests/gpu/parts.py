@@ -428,6 +428,8 @@ def main():
         PARTS[options.part](part)
     except Over:
         part.fail("The part's time is over. What it measured stands; run.sh with the same folder goes on from here.")
+    if part.wrong:
+        print("What went wrong:\n" + "\n".join(sentence[-600:] for sentence in part.wrong), flush=True)
     sys.exit(bool(part.wrong))
 
 
