@@ -12,9 +12,9 @@ namespace kiln {
 namespace {
 
 /// Little-endian numbers at checked places.
-class Bytes {
+class ArchiveBytes {
 public:
-  Bytes(std::string_view bytes, const std::string &what) : bytes_(bytes), what_(what) {}
+  ArchiveBytes(std::string_view bytes, const std::string &what) : bytes_(bytes), what_(what) {}
 
   template <typename T> T at(uint64_t place) const {
     T value;
@@ -42,7 +42,7 @@ constexpr uint32_t directoryEnd = 0x06054b50, largeLocator = 0x07064b50, largeEn
                    memberMark = 0x04034b50;
 
 /// The record at the end of the archive, behind which a comment of up to 65,535 bytes may stand.
-Directory findDirectory(const Bytes &bytes) {
+Directory findDirectory(const ArchiveBytes &bytes) {
   constexpr size_t length = 22;
   if (bytes.size() >= length)
     for (size_t back = length; back <= std::min<size_t>(bytes.size(), length + UINT16_MAX); ++back) {
@@ -63,7 +63,7 @@ Directory findDirectory(const Bytes &bytes) {
 }
 
 /// Sizes and a place that did not fit 32 bits stand in a field behind the name, in this order.
-void readLarge(const Bytes &bytes, uint64_t extra, uint64_t length, std::initializer_list<uint64_t *> numbers) {
+void readLarge(const ArchiveBytes &bytes, uint64_t extra, uint64_t length, std::initializer_list<uint64_t *> numbers) {
   for (uint64_t at = extra; at + 4 <= extra + length;) {
     uint64_t size = bytes.at<uint16_t>(at + 2), next = at + 4;
     if (bytes.at<uint16_t>(at) == 1)
@@ -77,7 +77,7 @@ void readLarge(const Bytes &bytes, uint64_t extra, uint64_t length, std::initial
 }
 
 /// The member that the directory's entry at `at` tells of; `at` goes to the next one.
-ZipMember readMember(const Bytes &bytes, uint64_t &at) {
+ZipMember readMember(const ArchiveBytes &bytes, uint64_t &at) {
   if (bytes.at<uint32_t>(at) != entryMark)
     fail("%s is damaged: its directory ends early", bytes.what().c_str());
   uint16_t flags = bytes.at<uint16_t>(at + 8), method = bytes.at<uint16_t>(at + 10);
@@ -112,7 +112,7 @@ ZipMember readMember(const Bytes &bytes, uint64_t &at) {
 } // namespace
 
 std::vector<ZipMember> readZip(std::string_view text, const std::string &what) {
-  Bytes bytes(text, what);
+  ArchiveBytes bytes(text, what);
   Directory directory = findDirectory(bytes);
   std::vector<ZipMember> members;
   std::set<std::string> names;
