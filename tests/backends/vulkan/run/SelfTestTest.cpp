@@ -68,7 +68,7 @@ TEST_F(VulkanSelfTest, ThisDevice) {
   ASSERT_TRUE(found.loopsTried);
   EXPECT_TRUE(found.loopPasses == 0 || (found.loopPasses > KILN_VK_SURE_PASSES && found.strips))
       << found.loopPasses << " passes";
-  if (internalDevice().physical.name.find("llvmpipe") != std::string::npos) {
+  if (internalDevice().physical.driver.find("llvmpipe Mesa 22") != std::string::npos) { // that of 2026 has no limit
     EXPECT_EQ(found.loopPasses, 65'535u);
   }
 }
