@@ -40,8 +40,8 @@ private:
   KeptPictures pictures_;
   int64_t objects_;
   std::vector<Seen> seen_;
-  std::map<int64_t, size_t> byId_;           // of the file that is being read
-  std::map<std::string, int32_t> found_;     // classes by name; numbered when all are known
+  std::map<int64_t, size_t> byId_;       // of the file that is being read
+  std::map<std::string, int32_t> found_; // classes by name; numbered when all are known
   std::vector<std::string> foundNames_;
   std::optional<Rows> rows_;
   std::vector<float> block_;
@@ -55,8 +55,11 @@ void BoxSource::readPictures(const Json &json, const std::string &folder, const 
     const std::string &name = image.at("file_name").string();
     if (!byId_.emplace(id, seen_.size()).second)
       fail("%s: the picture %lld stands twice", what.c_str(), static_cast<long long>(id));
-    seen_.push_back({name.starts_with("/") ? name : folder + "/" + name, what + ", picture " + jsonQuote(name),
-                     image.at("height").integer(1, 1 << 20), image.at("width").integer(1, 1 << 20), {}});
+    seen_.push_back({name.starts_with("/") ? name : folder + "/" + name,
+                     what + ", picture " + jsonQuote(name),
+                     image.at("height").integer(1, 1 << 20),
+                     image.at("width").integer(1, 1 << 20),
+                     {}});
   }
 }
 
