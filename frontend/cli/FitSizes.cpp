@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/FileSystem.h"
 
 #include <cstdio>
 
@@ -57,17 +58,25 @@ absl::Status fitSizes(ModelOptions &options, const std::vector<std::string> &dat
   return absl::OkStatus();
 }
 
-void fitSizesTo(const std::vector<std::string> &arguments, ModelOptions &options) {
-  std::vector<std::string> data, weights;
+/// The values of an option, as "--data X" or "--data=X".
+static std::vector<std::string> valuesOf(const std::vector<std::string> &arguments, const std::string &option) {
+  std::vector<std::string> values;
   for (size_t i = 0; i < arguments.size(); ++i)
-    for (auto [option, values] : {std::pair("--data", &data), {"--load", &weights}}) {
-      if (llvm::StringRef value = arguments[i]; value.consume_front(absl::StrCat(option, "=")))
-        values->push_back(value.str());
-      else if (value == option && i + 1 < arguments.size())
-        values->push_back(arguments[i + 1]);
-    }
+    if (llvm::StringRef value = arguments[i]; value.consume_front(option + "="))
+      values.push_back(value.str());
+    else if (value == option && i + 1 < arguments.size())
+      values.push_back(arguments[i + 1]);
+  return values;
+}
+
+void fitSizesTo(const std::vector<std::string> &arguments, ModelOptions &options) {
+  std::vector<std::string> data = valuesOf(arguments, "--data"), weights = valuesOf(arguments, "--load");
   for (std::string &path : weights) // PREFIX=FILE
     path = path.substr(path.rfind('=') + 1);
+  if (llvm::is_contained(arguments, "--resume"))
+    for (const std::string &folder : valuesOf(arguments, "--out"))
+      if (std::string last = folder + "/last.safetensors"; llvm::sys::fs::exists(last))
+        weights.push_back(last);
   if (options.weightSet || (data.empty() && weights.empty()))
     return;
   (void)fitSizes(options, data, weights);

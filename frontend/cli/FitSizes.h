@@ -16,8 +16,8 @@ namespace kiln {
 absl::Status fitSizes(ModelOptions &options, const std::vector<std::string> &data,
                       const std::vector<std::string> &weights);
 
-/// The same for what `kiln train` and the like hand on to the program (--data, --load): what cannot be read is left to
-/// the program, which says it.
+/// The same for what `kiln train` and the like hand on to the program (--data, --load, --resume): what cannot be read
+/// is left to the program, which says it.
 void fitSizesTo(const std::vector<std::string> &arguments, ModelOptions &options);
 
 } // namespace kiln
