@@ -3,8 +3,7 @@
 //   filter     a task a panel of output channels: [panel][k][channels]. Made once for filters that last
 //              (kiln_cpu_prepacking).
 //   image      a task a channel of an image, copied in planes; none where one task has all of an image. Of an image
-//   that
-//              is a matrix a task some channels, cut into pieces: [piece][channel][pixels], each of these a line.
+//              that is a matrix a task some channels, cut into pieces: [piece][channel][pixels], each of these a line.
 //   tiles      a task some pieces of pixels and a panel: K block after K block, of each all pieces. Then sums, [pixel]
 //              [channel], are turned, and each channel's pixels become elements of the result.
 //
@@ -336,10 +335,15 @@ private:
     });
   }
 
-  /// Whether the kernel is the product alone, and a piece an image: what becomes of its sums lies in one stretch.
+  /// Whether the kernel is the product alone, and a piece all of a result's image, not a plane or a residue's share of
+  /// one: what becomes of its sums lies in one stretch. A channel's are turned in one vector: a second would be written
+  /// over the next channel's first.
   bool storesPieces() const {
-    bool alone = graph.outputs.size() == 1 && graph.outputs[0] == c.result && graph.type(c.result).dims.size() > 2;
-    return alone && c.batch.empty() && t.lines > 1 && t.step == t.length && outputs % t.lanes == 0;
+    const Shape &dims = graph.type(c.result).dims;
+    bool alone = graph.outputs.size() == 1 && graph.outputs[0] == c.result && dims.size() > 2;
+    bool images = c.batch.empty() && t.lines > 1 && t.step == t.length &&
+                  graph.bound(Shape(dims.begin() + 2, dims.end())) == t.rows;
+    return alone && images && outputs % t.lanes == 0 && t.rows <= t.lanes;
   }
 
   void storePieces(Emitter &e, Value panel, Value first, Value last, int64_t vectors) const {
@@ -349,13 +353,8 @@ private:
     code.loop(first, last, 1, [&](Value piece) {
       Value from = code.address(e.workerScratch(sumsArea),
                                 code.mul(code.sub(piece, first), code.integer(t.rows * t.columns())), bytes);
-      for (int64_t done = 0; done < t.rows; done += t.lanes) {
-        int64_t some = std::min(t.lanes, t.rows - done);
-        callPack(code, {KILN_F32, t.lanes, Packing::Turn, KILN_F32},
-                 code.address(from, code.integer(done * t.columns()), bytes), code.integer(t.columns() * bytes),
-                 code.integer(some), code.integer(vectors * t.lanes), code.address(turned, code.integer(done), bytes),
-                 code.mul(pixels, code.integer(bytes)));
-      }
+      callPack(code, {KILN_F32, t.lanes, Packing::Turn, KILN_F32}, from, code.integer(t.columns() * bytes), pixels,
+               code.integer(vectors * t.lanes), turned, code.mul(pixels, code.integer(bytes)));
       Value place = code.add(code.mul(piece, code.integer(outputs)), output);
       Value to = code.address(e.output(0), code.mul(place, pixels), bytes);
       code.loop(code.integer(0), code.integer(vectors * t.lanes * t.rows), t.lanes, [&](Value i) {
@@ -411,7 +410,8 @@ static PixelExtents extentsOf(const Graph &graph, const Contraction &c, bool mat
   e.width = window.axes.back().pixels, e.pitch = e.width;
   for (size_t d = 0; d + 1 < window.axes.size(); ++d)
     (d + 2 == window.axes.size() ? e.height : e.images) *= window.axes[d].pixels;
-  if (window.axes.size() > 1 && window.columns != window.pixels())
+  e.inOneRow = window.axes.size() == 1 || window.columns == window.pixels();
+  if (!e.inOneRow)
     e.pitch = window.axes[window.axes.size() - 2].pitch * window.axes[window.axes.size() - 2].step;
   e.step = window.axes.back().step;
   for (const Contraction::Window::Axis &axis : window.axes)

@@ -32,6 +32,7 @@ struct PixelExtents {
   bool matrix = false;
   bool filterLasts = false; // it is packed once
   bool turned = false;      // its channels are exchanged: a few elements of each lie side by side
+  bool inOneRow = false;    // all pixels follow each other, with no gaps between rows or images
   /// Pixels: `images` of `height` rows of `width` each, of which the next begins `pitch` places further.
   int64_t images = 1, height = 1, width = 1, pitch = 1;
   int64_t pixels() const { return images * height * width; }

@@ -14,13 +14,13 @@ static void choosePieces(PixelCut &t, const PixelExtents &e, int64_t most) {
     t.step = ceilDivide(length, ceilDivide(length, std::max<int64_t>(1, most / unit)));
     t.rows = t.step * unit;
   };
-  bool oneRow = e.pitch == e.width; // rows of pixels follow each other without a gap
-  if (oneRow || e.width > most)
-    cut(oneRow ? 1 : e.images * e.height, oneRow ? e.pixels() : e.width, 1);
+  bool partsOfRows = e.inOneRow || e.width > most;
+  if (partsOfRows)
+    cut(e.inOneRow ? 1 : e.images * e.height, e.inOneRow ? e.pixels() : e.width, 1);
   else
     cut(e.images, e.height, e.width);
-  t.inRow = t.unit == 1 ? t.rows : e.width;
-  t.pitch = t.unit == 1 ? 0 : e.pitch;
+  t.inRow = partsOfRows ? t.rows : e.width;
+  t.pitch = partsOfRows ? 0 : e.pitch;
 }
 
 namespace {
@@ -89,7 +89,7 @@ PixelCut choosePixelRows(const Machine &machine, const PixelExtents &e, double c
   t.lanes = registers.lanes, t.vectors = registers.vectors;
   if (e.outputs < t.columns() || e.pixels() < 1)
     return {};
-  choosePieces(t, e, most);
+  choosePieces(t, e, e.matrix ? std::min(most, t.lanes) : most); // a matrix's piece is copied as one vector
   int64_t level2 = secondLevelOf(machine);
   int64_t copied = e.batch * e.channels * (e.matrix ? t.pieces() * t.lanes : e.planes * e.places) * 4;
   if (copied > (e.matrix ? level2 / 2 : nearBytes)) // pieces are written far apart

@@ -46,6 +46,16 @@ protected:
 
 INSTANTIATE_TEST_SUITE_P(Convolution, PixelRows, testing::Values("native", "native:l2=256K", "x86-64-v3"));
 
+/// Vectors shorter than a tile's rows.
+class PixelRowsOfShortVectors : public PixelRows {};
+INSTANTIATE_TEST_SUITE_P(Convolution, PixelRowsOfShortVectors, testing::Values("x86-64-v2"));
+
+TEST_P(PixelRowsOfShortVectors, Pieces) {
+  check({8, 120, 2, 3}, {64, 120, 3, 3}, plane(1, 1)); // each an image
+  check({2, 40, 13, 13}, {64, 40, 3, 3}, plane(1, 1));
+  check({1, 330, 9, 5}, {256, 330, 1, 1}, plane());
+}
+
 TEST_P(PixelRows, Pieces) {
   check({1, 40, 14, 14}, {64, 40, 3, 3}, plane(1, 1));
   check({1, 90, 7, 7}, {96, 90, 3, 3}, plane(1, 1));   // rows in pairs, and one
@@ -67,6 +77,27 @@ TEST_P(PixelRows, Windows) {
   check({2, 40, 12, 17}, {64, 40, 2, 5}, {{1, 3}, {0, 1}, {2, 4}, {1, 1}, {1, 2}, 1});
   check({1, 220, 62}, {64, 220, 5}, {{2}, {3}, {0}, {1}, {1}, 1});
   check({1, 20, 5, 7, 9}, {64, 20, 3, 3, 3}, {{1, 1, 2}, {0, 1, 1}, {1, 1, 0}, {1, 1, 1}, {1, 1, 1}, 1});
+}
+
+/// Rows that follow each other within images that do not, rows of one pixel, and images of several planes.
+TEST_P(PixelRows, ImagesWithGaps) {
+  check({4, 120, 8, 7}, {64, 120, 3, 1}, {{1, 1}, {1, 0}, {1, 0}, {1, 1}, {1, 1}, 1});
+  check({1, 60, 4, 6, 10}, {64, 60, 3, 3, 1}, {{1, 1, 1}, {1, 1, 0}, {1, 1, 0}, {1, 1, 1}, {1, 1, 1}, 1});
+  check({6, 64, 9, 5}, {64, 64, 4, 5}, plane());
+  check({4, 100, 4, 2, 3}, {64, 100, 3, 3, 3}, {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1});
+}
+
+/// A gradient by the input of a convolution that is strided along rows alone: every other row of images side by side.
+TEST_P(PixelRows, RowsOfAResidue) {
+  for (Ints image : {Ints{8, 160, 3, 2}, Ints{16, 160, 7, 2}}) {
+    Ints filter{160, 64, 1, 3}, dims{image[0], 64, 2 * image[2], image[3]};
+    TestKernel k("k0", "contract");
+    uint32_t x = k.input(KILN_F32, fixed(image)), f = k.input(KILN_F32, fixed(filter));
+    uint32_t turned = k.op("transpose", {f}, KILN_F32, fixed({64, 160, 1, 3}), {ints("permutation", {1, 0, 2, 3})});
+    k.output(addConvolution(k, x, turned, KILN_F32, fixed(dims), {{1, 1}, {0, 1}, {1, 1}, {2, 1}, {1, 1}, 1}));
+    count(k);
+    kiln::test::check(k, {wholeNumbers(KILN_F32, image, 1), wholeNumbers(KILN_F32, filter, 2)}, 0, options);
+  }
 }
 
 /// Windows of one pixel: the image is cut into pieces.
