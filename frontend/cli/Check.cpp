@@ -7,6 +7,7 @@
 // gradient is between the slopes on both sides, another direction is tried; a tensor for which all do is skipped.
 #include "frontend/cli/Commands.h"
 #include "frontend/cli/Draws.h"
+#include "frontend/cli/FitSizes.h"
 #include "frontend/cli/Installed.h"
 
 #include "ir/Kiln.h"
@@ -337,7 +338,10 @@ static absl::Status checkGradients(mlir::ModuleOp module, const std::vector<Give
 int commandCheck(const ModelOptions &options, const CheckOptions &check) {
   if (!check.against.empty())
     return commandAgainst(options, check);
-  ModelOptions small = options;
+  ModelOptions sized = options;
+  if (!check.data.empty())
+    (void)fitSizes(sized, check.data, {}); // what cannot be read is told where its batch is
+  ModelOptions small = sized;
   small.symbolicBatch = check.gradients;
   small.everyModel = !check.gradients;
   Compilation compilation(installed(), small);
@@ -349,7 +353,7 @@ int commandCheck(const ModelOptions &options, const CheckOptions &check) {
     std::printf("%s: no errors\n", options.file.c_str());
     return 0;
   }
-  absl::StatusOr<std::vector<GivenInput>> given = readGiven(options, check);
+  absl::StatusOr<std::vector<GivenInput>> given = readGiven(sized, check);
   if (!given.ok())
     return report(given.status());
   std::printf("%s: gradients along random directions against central differences, float64\n", options.file.c_str());

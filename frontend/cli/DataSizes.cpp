@@ -27,10 +27,11 @@ public:
   /// Of the manifest's recipe: its data where `overrides` name a file for them, else what the weights say.
   void read(const Manifest &manifest, const std::map<std::string, std::string> &overrides) {
     std::map<std::string, std::string> own;
-    for (const auto &[name, path] : overrides)
-      for (const SourceSpec &source : manifest.data)
-        if (std::string part = partOf(name, manifest.stage, source.name); !part.empty())
-          own[part] = path, known_.insert(name);
+    for (bool all : {true, false}) // what is said of one recipe comes after what is said of all
+      for (const auto &[name, path] : overrides)
+        for (const SourceSpec &source : manifest.data)
+          if (std::string part = partOf(name, manifest.stage, source.name); !part.empty() && (part == name) == all)
+            own[part] = path, known_.insert(name);
     Sources sources(manifest, own, 0, given_, /*trains=*/true);
     for (const SizedInput &input : inputs_) {
       std::string source = input.name.substr(0, input.name.find('.'));
@@ -63,14 +64,11 @@ private:
 
   void need(const SizedInput &input, const CodedNumbers &found, const std::string &who) {
     int64_t count = static_cast<int64_t>(found.count);
-    auto [known, isNew] = sizes_.arguments.emplace(input.by, 0);
-    if (count > input.below && count > known->second) {
-      known->second = count;
-      sizes_.lines.push_back(format("%s %zu different %s: built with %s=%zu", who.c_str(), found.count, found.what,
-                                    input.by.c_str(), found.count));
-    } else if (isNew) {
-      sizes_.arguments.erase(known);
-    }
+    auto known = sizes_.arguments.find(input.by);
+    if (count <= std::max(input.below, known == sizes_.arguments.end() ? 0 : known->second.count))
+      return;
+    sizes_.arguments[input.by] = {count, format("%s %zu different %s: built with %s=%zu", who.c_str(), found.count,
+                                                found.what, input.by.c_str(), found.count)};
   }
 
   const std::vector<SizedInput> &inputs_;

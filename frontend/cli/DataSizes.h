@@ -17,10 +17,14 @@ struct SizedInput {
   std::string by; ///< the model's argument that is `below`
 };
 
+struct NeededSize {
+  int64_t count = 0;
+  std::string why; ///< for people
+};
+
 struct DataSizes {
-  std::map<std::string, int64_t> arguments; ///< those that are too small, and what they have to be
-  std::vector<std::string> lines;           ///< why, for people
-  std::string error;                        ///< empty where all could be read
+  std::map<std::string, NeededSize> arguments; ///< those that are too small, and what they have to be
+  std::string error;                           ///< empty where all could be read
 };
 
 /// `manifest`: the model's recipes (host::writeRecipes). `data`: NAME=PATH, of which those are read that fill one of

@@ -51,10 +51,10 @@ absl::Status fitSizes(ModelOptions &options, const std::vector<std::string> &dat
   DataSizes sizes = sizesForData(host::writeRecipes(compilation.module()), inputs, data, weights);
   if (!sizes.error.empty())
     return absl::InvalidArgumentError(sizes.error);
-  for (const auto &[name, count] : sizes.arguments)
-    options.set.emplace_back(name, absl::StrCat(count));
-  for (const std::string &line : sizes.lines)
-    std::fprintf(stderr, "kiln: note: %s\n", line.c_str());
+  for (const auto &[name, needed] : sizes.arguments) {
+    options.set.emplace_back(name, absl::StrCat(needed.count));
+    std::fprintf(stderr, "kiln: note: %s\n", needed.why.c_str());
+  }
   return absl::OkStatus();
 }
 

@@ -15,8 +15,14 @@ namespace {
 
 class DataPaths {
 public:
-  DataPaths(mlir::MLIRContext *context, const std::vector<std::pair<std::string, std::string>> &paths)
-      : b_(context), paths_(paths) {}
+  DataPaths(mlir::MLIRContext *context, std::vector<std::pair<std::string, std::string>> paths)
+      : b_(context), paths_(std::move(paths)) {
+    // What is said of one recipe ("finetune.data") prevails.
+    auto dots = [](const auto &path) { return llvm::StringRef(path.first).count('.'); };
+    llvm::sort(paths_, [&](const auto &a, const auto &b) {
+      return std::pair(dots(a), a.first) < std::pair(dots(b), b.first); // each name stands once
+    });
+  }
 
   /// A recipe's list of sources, with other paths in it.
   mlir::Attribute replaced(mlir::Attribute list, llvm::StringRef stage) {
@@ -64,7 +70,7 @@ private:
   }
 
   mlir::Builder b_;
-  const std::vector<std::pair<std::string, std::string>> &paths_;
+  std::vector<std::pair<std::string, std::string>> paths_;
   std::vector<std::string> names_;
   std::set<std::string> found_;
 };

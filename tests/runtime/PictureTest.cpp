@@ -85,7 +85,7 @@ std::string exif(int held, bool little) {
   auto number = [&](uint32_t value, int count) {
     std::string bytes;
     for (int i = 0; i < count; ++i)
-      bytes += static_cast<char>(value >> 8 * (little ? i : count - 1 - i));
+      bytes += static_cast<char>(uint64_t{value} >> 8 * (little ? i : count - 1 - i));
     return bytes;
   };
   return (little ? "II" : "MM") + number(42, 2) + number(8, 4) + number(1, 2) + number(0x112, 2) + number(3, 2) +
