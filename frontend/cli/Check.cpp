@@ -340,7 +340,7 @@ int commandCheck(const ModelOptions &options, const CheckOptions &check) {
     return commandAgainst(options, check);
   ModelOptions sized = options;
   if (!check.data.empty())
-    (void)fitSizes(sized, check.data, {}); // what cannot be read is told where its batch is
+    (void)fitSizes(sized, check.data, {}, /*fixed=*/false); // what cannot be read is told where its batch is
   ModelOptions small = sized;
   small.symbolicBatch = check.gradients;
   small.everyModel = !check.gradients;

@@ -138,7 +138,7 @@ static absl::Status fitToBuild(ModelOptions &options) {
     data.push_back(absl::StrCat(name, "=", path));
   if (!options.weights.empty())
     weights.push_back(options.weights);
-  return data.empty() && weights.empty() ? absl::OkStatus() : fitSizes(options, data, weights);
+  return data.empty() && weights.empty() ? absl::OkStatus() : fitSizes(options, data, weights, /*fixed=*/true);
 }
 
 int commandBuild(const ModelOptions &asked, const EmitOptions &emit) {
@@ -236,7 +236,7 @@ int commandProgram(const ModelOptions &options, const std::string &command, cons
   auto build = [&](std::string &result) {
     ModelOptions starting = options;
     starting.startsProgram = true;
-    fitSizesTo(arguments, starting);
+    fitSizesTo(command, arguments, starting);
     return buildIntoCache(starting, result);
   };
   if (int code = apart(apartness, {options.backend}, build, &built))

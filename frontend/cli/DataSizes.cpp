@@ -15,8 +15,8 @@ namespace {
 
 class Reading {
 public:
-  Reading(const std::vector<SizedInput> &inputs, const std::vector<std::string> &weights, DataSizes &sizes)
-      : inputs_(inputs), sizes_(sizes) {
+  Reading(const std::vector<SizedInput> &inputs, const std::vector<std::string> &weights, bool fixed, DataSizes &sizes)
+      : inputs_(inputs), fixed_(fixed), sizes_(sizes) {
     for (const std::string &path : weights)
       if (path.ends_with(".safetensors")) {
         Codings more = codingsIn(Safetensors::open(path).metadata());
@@ -32,15 +32,20 @@ public:
         for (const SourceSpec &source : manifest.data)
           if (std::string part = partOf(name, manifest.stage, source.name); !part.empty() && (part == name) == all)
             own[part] = path, known_.insert(name);
-    Sources sources(manifest, own, 0, given_, /*trains=*/true);
+    Sources sources(unbound(manifest), own, 0, given_, /*trains=*/true);
     for (const SizedInput &input : inputs_) {
       std::string source = input.name.substr(0, input.name.find('.'));
       if (input.suffix != manifest.suffix || !manifest.findSource(source))
         continue;
       bool opened = own.contains(source);
       std::string field = input.name.substr(source.size() + 1);
-      if (auto found = opened ? numbersOf(sources.open(source), field) : numbersOf(given_, input.name))
-        need(input, *found, opened ? "data '" + source + "' has" : "the weights have, for '" + input.name + "',");
+      std::optional<CodedNumbers> given = numbersOf(given_, input.name);
+      if (opened && !(fixed_ && given)) {
+        if (auto found = numbersOf(sources.open(source), field))
+          need(input, *found, "data '" + source + "' has");
+      } else if (given) {
+        need(input, *given, "the weights have, for '" + input.name + "',");
+      }
     }
   }
 
@@ -52,6 +57,19 @@ public:
   }
 
 private:
+  /// Without a bound on named classes (`classes=classes`) that is the very argument which is to grow. In columns of a
+  /// file a number says that labels are numbers.
+  Manifest unbound(Manifest manifest) const {
+    for (SourceSpec &source : manifest.data)
+      for (const SizedInput &input : inputs_)
+        if (const Json *classes = source.options.find("classes");
+            classes && classes->isInt() && source.reader != "csv" && source.reader != "table" &&
+            input.suffix == manifest.suffix && input.below == classes->integer() &&
+            input.name.starts_with(source.name + "."))
+          source.options.remove("classes");
+    return manifest;
+  }
+
   /// What an override's name says of a source: it, or one of its parts, as "data", "data.test", "recipe.data".
   static std::string partOf(std::string name, const std::string &stage, const std::string &source) {
     if (std::string own = stage + "."; name.starts_with(own + source))
@@ -72,6 +90,7 @@ private:
   }
 
   const std::vector<SizedInput> &inputs_;
+  bool fixed_;
   DataSizes &sizes_;
   Codings given_;
   std::set<std::string> known_;
@@ -80,7 +99,7 @@ private:
 } // namespace
 
 DataSizes sizesForData(const std::string &manifestText, const std::vector<SizedInput> &inputs,
-                       const std::vector<std::string> &data, const std::vector<std::string> &weights) {
+                       const std::vector<std::string> &data, const std::vector<std::string> &weights, bool fixed) {
   DataSizes sizes;
   try {
     Manifest manifest = Manifest::parse(manifestText);
@@ -92,7 +111,7 @@ DataSizes sizesForData(const std::string &manifestText, const std::vector<SizedI
       if (!overrides.emplace(text.substr(0, equals), text.substr(equals + 1)).second)
         fail("'--data %s=…' stands twice", text.substr(0, equals).c_str());
     }
-    Reading reading(inputs, weights, sizes);
+    Reading reading(inputs, weights, fixed, sizes);
     std::vector<std::string> stages;
     for (const StageSpec &stage : manifest.stages)
       if (!stage.isSeries())

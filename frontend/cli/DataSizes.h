@@ -28,8 +28,9 @@ struct DataSizes {
 };
 
 /// `manifest`: the model's recipes (host::writeRecipes). `data`: NAME=PATH, of which those are read that fill one of
-/// `inputs`; `weights`: safetensors files, by which data are read, and which say what they were trained on.
+/// `inputs`; `weights`: safetensors files, by which data are read, and which say what they were trained on; where they
+/// are `fixed`, data that have more change nothing.
 DataSizes sizesForData(const std::string &manifest, const std::vector<SizedInput> &inputs,
-                       const std::vector<std::string> &data, const std::vector<std::string> &weights);
+                       const std::vector<std::string> &data, const std::vector<std::string> &weights, bool fixed);
 
 } // namespace kiln

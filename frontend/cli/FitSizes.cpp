@@ -39,7 +39,7 @@ static std::vector<SizedInput> sizedInputs(mlir::ModuleOp module, const ModelOpt
 }
 
 absl::Status fitSizes(ModelOptions &options, const std::vector<std::string> &data,
-                      const std::vector<std::string> &weights) {
+                      const std::vector<std::string> &weights, bool fixed) {
   ModelOptions plain = options;
   plain.data.clear();
   Compilation compilation(installed(), plain);
@@ -48,7 +48,7 @@ absl::Status fitSizes(ModelOptions &options, const std::vector<std::string> &dat
   std::vector<SizedInput> inputs = sizedInputs(compilation.module(), options);
   if (inputs.empty() && data.empty())
     return absl::OkStatus();
-  DataSizes sizes = sizesForData(host::writeRecipes(compilation.module()), inputs, data, weights);
+  DataSizes sizes = sizesForData(host::writeRecipes(compilation.module()), inputs, data, weights, fixed);
   if (!sizes.error.empty())
     return absl::InvalidArgumentError(sizes.error);
   for (const auto &[name, needed] : sizes.arguments) {
@@ -69,17 +69,25 @@ static std::vector<std::string> valuesOf(const std::vector<std::string> &argumen
   return values;
 }
 
-void fitSizesTo(const std::vector<std::string> &arguments, ModelOptions &options) {
+void fitSizesTo(const std::string &command, const std::vector<std::string> &arguments, ModelOptions &options) {
   std::vector<std::string> data = valuesOf(arguments, "--data"), weights = valuesOf(arguments, "--load");
   for (std::string &path : weights) // PREFIX=FILE
     path = path.substr(path.rfind('=') + 1);
-  if (llvm::is_contained(arguments, "--resume"))
+  if (!options.weights.empty())
+    weights.push_back(options.weights);
+  bool resumes = llvm::is_contained(arguments, "--resume");
+  if (resumes)
     for (const std::string &folder : valuesOf(arguments, "--out"))
       if (std::string last = folder + "/last.safetensors"; llvm::sys::fs::exists(last))
         weights.push_back(last);
   if (options.weightSet || (data.empty() && weights.empty()))
     return;
-  (void)fitSizes(options, data, weights);
+  (void)fitSizes(options, data, weights, /*fixed=*/resumes || command != "train");
+}
+
+void fitSizesToWeights(ModelOptions &options) {
+  if (!options.weights.empty() && !options.weightSet)
+    (void)fitSizes(options, {}, {options.weights}, /*fixed=*/true);
 }
 
 } // namespace kiln

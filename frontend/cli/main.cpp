@@ -3,6 +3,7 @@
 #include "frontend/cli/CommandLine.h"
 #include "frontend/cli/Commands.h"
 #include "frontend/cli/Export.h"
+#include "frontend/cli/FitSizes.h"
 #include "frontend/cli/Import.h"
 #include "frontend/cli/Plot.h"
 #include "frontend/cli/RateFinder.h"
@@ -412,6 +413,8 @@ int main(int argc, char **argv) {
     return code;
   if (build->parsed())
     return kiln::apart(apartness, {options.backend}, [&](std::string &) { return kiln::commandBuild(options, emit); });
+  if (exportModel->parsed() || check->parsed() || explain->parsed())
+    kiln::fitSizesToWeights(options);
   if (exportModel->parsed())
     return kiln::commandExport(options, exporting);
   if (finding.command->parsed())

@@ -22,6 +22,8 @@ int evalCommand(const Options &options, Common &common) {
   if (all)
     sources.measureAll();
   Evaluator evaluator(*program, sources);
+  if (all && evaluator.feeder().batches(split) == 0)
+    fail("the data have no rows");
   JsonOutput json(common.json, common.jsonPath);
   Evaluation result = evaluator.measure(split, common.seed, 0);
   const char *measured = evaluator.feeder().hasSplits() && !all ? splitName(split) : "all";
