@@ -53,8 +53,9 @@ int64_t ArraySource::add(const std::string &path, const SourceContext &context) 
   for (const FieldSpec &field : spec_.fields)
     names.push_back(field.name);
   File file{ArrayFile(findData(path, "the file of data '" + spec_.name + "'", context.folders), names), count_};
-  std::string problems;
+  std::string problems, asked;
   for (const FieldSpec &field : spec_.fields) {
+    asked += (asked.empty() ? " '" : ", '") + field.name + "'";
     const TensorView *array = file.arrays.find(field.name);
     if (!array)
       continue; // told where it is read
@@ -67,7 +68,7 @@ int64_t ArraySource::add(const std::string &path, const SourceContext &context) 
       file.rows = array->shape[0];
   }
   if (file.rows < 0 && problems.empty())
-    problems = "\n  it has none of its arrays; it has: " + file.arrays.has();
+    problems = "\n  it has none of" + asked + "; it has: " + file.arrays.has();
   if (!problems.empty())
     fail("%s does not fit data '%s':%s", file.arrays.what().c_str(), spec_.name.c_str(), problems.c_str());
   count_ += file.rows;

@@ -99,7 +99,8 @@ TensorView viewNpy(std::string_view bytes, const std::string &what, Memory &turn
     if (descr.size() > 5 && descr.substr(1, 3) == candidate.text)
       found = &candidate;
   if (!found)
-    fail("%s: the NumPy dtype %s is not supported; numbers that are little-endian are: array.astype('<f4')", what.c_str(), written(descr).c_str());
+    fail("%s: the NumPy dtype %s is not supported; numbers that are little-endian are: array.astype('<f4')",
+         what.c_str(), written(descr).c_str());
   std::string_view fortran = valueAfter(header, "'fortran_order'", what);
   if (!fortran.starts_with("True") && !fortran.starts_with("False"))
     fail("%s: the .npy header's fortran_order is damaged", what.c_str());

@@ -150,7 +150,7 @@ TEST(Arrays, RowsInTheirTypes) {
   EXPECT_THAT(labels.values<int32_t>(0), ElementsAre(5, 6, 7));
   EXPECT_THAT(errorOf([&] { open(main, ""); }), HasSubstr("'y' is i64[5]; i32[rows, 2] is expected"));
   EXPECT_THAT(errorOf([&] { open(folder.write("n.npz", zipOf({{"z.npy", "?"}})), ""); }),
-              HasSubstr("it has none of its arrays; it has: 'z'"));
+              HasSubstr("it has none of 'x', 'y'; it has: 'z'"));
 }
 
 TEST(Arrays, Refusals) {

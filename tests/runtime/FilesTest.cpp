@@ -220,7 +220,8 @@ TEST(Npy, RoundTripAndDamage) {
   EXPECT_THAT(errorOf([&] { parseNpy(fortran, "'x'"); }), HasSubstr("fortran_order is damaged"));
   std::string other = bytes;
   other.replace(other.find("<i4"), 3, "<f5");
-  EXPECT_EQ(errorOf([&] { parseNpy(other, "'x'"); }), "'x': the NumPy dtype '<f5' is not supported");
+  EXPECT_EQ(errorOf([&] { parseNpy(other, "'x'"); }),
+            "'x': the NumPy dtype '<f5' is not supported; numbers that are little-endian are: array.astype('<f4')");
 }
 
 TEST(Npy, ComplexNumbersArePairs) {
