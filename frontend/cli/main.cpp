@@ -141,7 +141,8 @@ int checkBackendOptions(const std::vector<std::string> &options) {
   return 0;
 }
 
-int finishCompileOptions(kiln::ModelOptions &options, const RawOptions &raw) {
+/// `asWeights`: the model is as large as its weights.
+int finishCompileOptions(kiln::ModelOptions &options, const RawOptions &raw, bool asWeights) {
   for (const std::string &text : raw.set) {
     std::string name, value;
     if (!splitPair(text, name, value)) {
@@ -167,6 +168,8 @@ int finishCompileOptions(kiln::ModelOptions &options, const RawOptions &raw) {
   int code = checkBackendOptions(options.backendOptions);
   if (code == 0)
     code = kiln::importGiven(options);
+  if (code == 0 && asWeights)
+    kiln::fitSizesToWeights(options);
   bool rounds = options.weightsAs == "q4" && (options.weightSet || !options.weights.empty());
   if (code || options.importance.empty() || rounds)
     return code;
@@ -409,12 +412,10 @@ int main(int argc, char **argv) {
     return flushed(kiln::commandImport(importing));
   if (exportModel->parsed() && options.weightsAs.empty()) // ONNX has no op for a GGUF file's blocks
     options.weightsAs = "f32";
-  if (int code = finishCompileOptions(options, raw))
+  if (int code = finishCompileOptions(options, raw, exportModel->parsed() || check->parsed() || explain->parsed()))
     return code;
   if (build->parsed())
     return kiln::apart(apartness, {options.backend}, [&](std::string &) { return kiln::commandBuild(options, emit); });
-  if (exportModel->parsed() || check->parsed() || explain->parsed())
-    kiln::fitSizesToWeights(options);
   if (exportModel->parsed())
     return kiln::commandExport(options, exporting);
   if (finding.command->parsed())
