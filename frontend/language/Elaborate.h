@@ -52,15 +52,17 @@ struct Frame {
   std::vector<std::shared_ptr<OpenIf>> open;             // whose rest is the function's
   std::function<bool(std::string_view, Value &)> lookup; // names of a recipe, found lazily
   Captured *captured = nullptr;                          // what it sees of the function that it is declared in
-  Captured *shown = nullptr;                             // what functions that are declared in it see of it
+  std::vector<Captured *> shown;                         // what functions that are declared in it see of it
 
   const Frame *outer() const;
 };
 
-/// What functions within another one see of it: its names as they stand while it runs, and as they were at its end.
+/// What a function within another one sees of it: its names as they stand while it runs, and as they were at its end;
+/// and its own defaults, which are told where it is declared.
 struct Captured {
   const Frame *frame = nullptr;
-  std::unique_ptr<Frame> ended;
+  std::shared_ptr<Frame> ended;
+  std::vector<Binding> defaults; // by parameter
 };
 
 inline const Frame *Frame::outer() const { return captured ? captured->frame : nullptr; }

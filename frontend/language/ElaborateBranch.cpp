@@ -144,7 +144,9 @@ void loseName(const std::string &name, const Binding *first, const Binding *seco
     lost.what = "is " + describe(first->value) + " where the condition of an `if` holds, and " +
                 describe(second->value) + " where it does not";
     lost.other = second->range;
-    lost.help = "make it one type in both, or use it within the `if` alone";
+    lost.help = first->value.kind == Value::Kind::Function
+                    ? "call it within the `if`, or declare one function, with the `if` in it"
+                    : "make it one type in both, or use it within the `if` alone";
   } else {
     lost.what = std::string("has a value only where the condition of an `if` ") + (first ? "holds" : "does not hold");
     lost.help = "set it before the `if`, or in both branches";

@@ -213,7 +213,7 @@ Value Elaborator::callFunction(const Stmt &function, std::shared_ptr<Instance> s
   callSites_.push_back(range);
   for (size_t i = 0; i < values.size(); ++i)
     if (!given[i])
-      values[i] = {eval(*function.parameters[i].initial, frame), range};
+      values[i] = captured ? captured->defaults[i] : Binding{eval(*function.parameters[i].initial, frame), range};
   callSites_.pop_back();
   for (const Binding &binding : values)
     if (binding.value.isError())

@@ -90,27 +90,34 @@ std::optional<Value> Elaborator::lookupOuter(const Expr &name, const Frame &fram
 
 /// A function that is declared in another one, whose frame this is.
 Value Elaborator::innerFunction(const Stmt &function, Frame &frame) {
-  if (!frame.shown) {
-    captured_.push_back(std::make_unique<Captured>());
-    frame.shown = captured_.back().get();
-    frame.shown->frame = &frame;
+  captured_.push_back(std::make_unique<Captured>());
+  Captured *captured = captured_.back().get();
+  captured->frame = &frame;
+  frame.shown.push_back(captured);
+  for (const Parameter &parameter : function.parameters) {
+    Binding binding;
+    if (parameter.initial)
+      binding = {eval(*parameter.initial, frame), parameter.initial->range};
+    captured->defaults.push_back(std::move(binding));
   }
   Value value = functionValue(function, frame.self);
-  value.captured = frame.shown;
+  value.captured = captured;
   return value;
 }
 
 /// The function has returned: those within it that are called later see it as it is now.
 void Elaborator::endFrame(Frame &frame) {
-  if (!frame.shown)
+  if (frame.shown.empty())
     return;
-  auto ended = std::make_unique<Frame>();
+  auto ended = std::make_shared<Frame>();
   ended->locals = frame.locals;
   ended->dims = frame.dims;
   ended->lost = frame.lost;
   ended->captured = frame.captured;
-  frame.shown->ended = std::move(ended);
-  frame.shown->frame = frame.shown->ended.get();
+  for (Captured *captured : frame.shown) {
+    captured->frame = ended.get();
+    captured->ended = ended;
+  }
 }
 
 Value Elaborator::lookup(const Expr &name, Frame &frame) {

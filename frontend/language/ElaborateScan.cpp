@@ -29,6 +29,9 @@ static bool carried(Elaborator &e, const Stmt &statement, Frame &frame, Elaborat
       Diagnostic &diagnostic = e.error(name.range, "the carried '" + name.text + "' has no value before the loop");
       if (frame.self && frame.self->find(name.text) && frame.self->find(name.text)->kind == Value::Kind::Variable)
         diagnostic.withHelp("states that the body assigns are carried without being named");
+      else if (e.lookupOuter(name, frame))
+        diagnostic.withHelp("it is one of the function around this one: " + name.text + " = " + name.text +
+                            " before the loop makes one of its own");
       else
         diagnostic.withHelp("set it first, as in " + name.text + " = zeros(B, width)");
       return false;
@@ -296,8 +299,11 @@ bool Elaborator::checkLostNames(const Stmt &statement, Frame &frame,
       return;
     auto before = frame.locals.find(name);
     if (before == frame.locals.end()) {
+      auto set = inner.find(name);
+      bool function = set != inner.end() && set->second.value.kind == Value::Kind::Function;
       frame.lost[name] = {range, "is set inside of a " + word + ", and not known after it",
-                          "carry it (`carrying " + name + "`) or yield it"};
+                          function ? "a function that is called after the " + word + " is declared before it"
+                                   : "carry it (`carrying " + name + "`) or yield it"};
     } else if (before->second.range != range) {
       error(range, "'" + name + "' has a value from before the " + word + ", and is set in it without being carried")
           .note(before->second.range, "it was set here")

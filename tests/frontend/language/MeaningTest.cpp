@@ -375,6 +375,53 @@ model M():
   expectNear(results[7], {2, 2}, {1, 64, 11.390625, 729});
 }
 
+TEST(Statements, DefaultsOfFunctionsWithinFunctionsAreThoseOfWhereTheyAreDeclared) {
+  std::vector<HostTensor> results = run(R"(
+model M():
+    def forward(x: f32[2]):
+        late, early = [], []
+        for k in range(3):
+            def f(z):
+                return z + k
+            def g(z, k=k, y=k * x):
+                return z + k + y
+            late, early = late + [f], early + [g]
+        x = 10.0 * x
+        return stack(*[f(x)[0] for f in late]), stack(*[g(x)[0] for g in early])
+)",
+                                        {floats({2}, {1, 2})});
+  ASSERT_EQ(results.size(), 2u);
+  expectNear(results[0], {3}, {12, 12, 12});
+  expectNear(results[1], {3}, {10, 12, 14});
+}
+
+// Values from PyTorch 2 and torchvision, as the next two.
+TEST(Library, QuotientsOfPairsByNothingAndByInfinitiesAreAsOfRealNumbers) {
+  std::vector<HostTensor> results = run(R"(
+model M():
+    def forward(x: f32[2]):
+        y = complex_div(stack(x, x, x), stack(0.0 * x, x / stack(0.0, 1.0), x))
+        return isinf(y[0]).to(i32), y[1:], stack(hann_window(1), hamming_window(1, periodic=False), blackman_window(1, periodic=False))
+)",
+                                        {floats({2}, {3, -4})});
+  ASSERT_EQ(results.size(), 3u);
+  expectNear(results[0], {2}, {1, 1});
+  expectNear(results[1], {2, 2}, {0, 0, 1, 0});
+  expectNear(results[2], {3, 1}, {1, 1, 1});
+}
+
+TEST(Library, ABoxWhoseScoreIsNoNumberIsTheBest) {
+  std::vector<HostTensor> results = run(R"(
+model M():
+    def forward(boxes: f32[3, 4], scores: f32[3]):
+        return nms(boxes, scores, 0.5).to(i32), nms(boxes, scores / scores, 0.5).to(i32)
+)",
+                                        {floats({3, 4}, {0, 0, 2, 2, 0, 0, 2, 2, 1, 1, 1, 1}), floats({3}, {0, 1, 2})});
+  ASSERT_EQ(results.size(), 2u);
+  expectNear(results[0], {3}, {0, 1, 1});
+  expectNear(results[1], {3}, {1, 0, 1});
+}
+
 TEST(Statements, StatesAreReadUpdatedAndReturned) {
   const char *text = R"(
 module Counter(step):
