@@ -98,6 +98,12 @@ template <typename Read> void readProcessor(const std::string &folder, const cha
   });
 }
 
+/// What ends an answer; nothing does where the list of it is empty.
+void takeEnd(const Json &json, const std::string &what, Settings &settings) {
+  if (const Json *end = json.find("eos_token_id"))
+    settings.set("eos_token_id", end->isArray() && end->array().empty() ? "None" : kilnText(*end, what));
+}
+
 /// What files beside config.json say, and what is said there in another form.
 std::optional<Sentences> readOthers(const std::string &folder, Settings &settings) {
   if (const Json *labels = settings.config().find("id2label"); labels && labels->isObject())
@@ -107,6 +113,7 @@ std::optional<Sentences> readOthers(const std::string &folder, Settings &setting
   if (hidden && hidden->isNumber() && (!dropout || dropout->isNull()))
     settings.set("classifier_dropout", kilnText(*hidden, settings.what()));
   readKinds(settings);
+  takeEnd(settings.config(), settings.what(), settings);
   readFirstTokens(settings.config(), settings);
   const Json *type = settings.config().find("model_type");
   bool hears = type && type->isString() && type->string() == "whisper";
@@ -116,8 +123,7 @@ std::optional<Sentences> readOthers(const std::string &folder, Settings &setting
     if (!isThere(path))
       return;
     Json json = readSettingsFile(path);
-    if (const Json *end = json.find("eos_token_id"))
-      settings.set("eos_token_id", kilnText(*end, "'" + path + "'"));
+    takeEnd(json, "'" + path + "'", settings);
     if (hears)
       readAnswer(json, settings);
     else

@@ -12,15 +12,10 @@ namespace kiln::huggingface {
 
 namespace {
 
-/// Nothing where the key is not there, null, or says what goes without saying.
+/// Nothing where the key is not there, null, or says what goes without saying. Throws Error for what is no number.
 std::optional<double> unusual(const Json &settings, const char *key, double usual) {
-  const Json *value = settings.find(key);
-  return value && value->isNumber() && value->number() != usual ? std::optional(value->number()) : std::nullopt;
-}
-
-bool isTrue(const Json &settings, const char *key) {
-  const Json *value = settings.find(key);
-  return value && value->kind() == Json::Kind::Bool && value->boolean();
+  double value = settings.numberOr(key, usual);
+  return value != usual ? std::optional(value) : std::nullopt;
 }
 
 std::string plainNumber(double value) {
@@ -66,6 +61,8 @@ std::string listOf(const Tokens &tokens) {
   return "[" + out + "]";
 }
 
+constexpr int64_t kMostBeams = 64;
+
 /// Settings that no block has, as `key=value`.
 std::string untaken(const Json &settings) {
   std::string out;
@@ -74,6 +71,8 @@ std::string untaken(const Json &settings) {
        {std::pair("encoder_repetition_penalty", 1.0), {"num_beam_groups", 1.0}, {"diversity_penalty", 0.0}})
     if (std::optional<double> value = unusual(settings, key, usual))
       add(std::string(key) + "=" + plainNumber(*value));
+  if (std::optional<double> beams = unusual(settings, "num_beams", 1); beams && *beams > kMostBeams)
+    add("num_beams=" + plainNumber(*beams) + " (more than " + std::to_string(kMostBeams) + ")");
   for (const char *key : {"sequence_bias", "exponential_decay_length_penalty", "force_words_ids", "constraints"})
     if (const Json *value = settings.find(key); value && !value->isNull())
       add(key);
@@ -133,7 +132,7 @@ std::string rulesOf(const Json &settings, const std::string &what, bool answers)
                          most = wholeOf(settings, "max_new_tokens", what);
   if (most)
     longest = *most + 1;
-  if (answers && longest && *longest > 1)
+  if (answers && longest)
     add("longest", "min(context + 1, " + std::to_string(*longest) + ")");
   return out;
 }
@@ -166,7 +165,6 @@ std::string drawOptions(const Json &settings) {
 } // namespace
 
 void takeGeneration(const Json &generation, const std::string &what, Imported &imported) {
-  constexpr int64_t kMostBeams = 64;
   std::string &text = imported.text;
   const std::string greedy = "\n    draw = greedy(", header = "\nmodel " + imported.model + "(batch=1";
   size_t block = text.find("\ngenerate " + imported.model + ":");
@@ -175,17 +173,20 @@ void takeGeneration(const Json &generation, const std::string &what, Imported &i
   if (draw == std::string::npos || text.find("times=", draw) != std::string::npos)
     return;
   draw += greedy.size();
-  bool isDrawn = isTrue(generation, "do_sample");
+  bool isDrawn = generation.booleanOr("do_sample", false);
   std::optional<double> beams = unusual(generation, "num_beams", 1),
                         penalty = unusual(generation, "repetition_penalty", 1);
-  if (beams && *beams != std::floor(*beams))
-    fail("%s: 'num_beams' is %s; a whole number is expected", what.c_str(), kilnNumber(*beams).c_str());
+  if (beams && (*beams != std::floor(*beams) || *beams < 1))
+    fail("%s: 'num_beams' is %s; a whole number from 1 up is expected", what.c_str(), plainNumber(*beams).c_str());
+  if (penalty && *penalty <= 0)
+    fail("%s: 'repetition_penalty' is %s; a number above 0 is expected", what.c_str(), plainNumber(*penalty).c_str());
   const Json *first = generation.find("forced_bos_token_id");
+  int64_t begins = first ? first->integer(0, INT32_MAX) : 0;
   size_t line = text.find('\n', draw), from = text.find("from=decoder_start_token_id, ", draw);
-  if (first && first->isInt() && from < line) // (BART's text has it already)
-    text.replace(from, 28, "from=[decoder_start_token_id, " + std::to_string(first->integer(0, INT32_MAX)) + "], ");
+  if (first && from < line) // (BART's text has it already)
+    text.replace(from, 28, "from=[decoder_start_token_id, " + std::to_string(begins) + "], ");
   bool answers = text.find("from=", draw) < line;
-  std::string settings = penalty && *penalty > 0 && !isDrawn ? "repetition_penalty=" + kilnNumber(*penalty) + ", " : "";
+  std::string settings = penalty && !isDrawn ? "repetition_penalty=" + kilnNumber(*penalty) + ", " : "";
   settings += rulesOf(generation, what, answers);
   size_t model = text.find(header);
   bool searches = !isDrawn && beams && *beams > 1 && *beams <= kMostBeams && model != std::string::npos;
@@ -196,7 +197,7 @@ void takeGeneration(const Json &generation, const std::string &what, Imported &i
     settings = "width=" + plainNumber(*beams) +
                ", length_penalty=" + kilnNumber(unusual(generation, "length_penalty", 1).value_or(1)) +
                ", early_stopping=" + stoppingOf(generation, what) +
-               (isTrue(generation, "renormalize_logits") ? ", renormalise=True, " : ", ") + settings;
+               (generation.booleanOr("renormalize_logits", false) ? ", renormalise=True, " : ", ") + settings;
   text.insert(draw, settings);
   if (searches) {
     text.replace(draw - 7, 7, "beam(");

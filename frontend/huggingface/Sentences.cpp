@@ -79,7 +79,7 @@ std::optional<Sentences> readSentenceModules(const std::string &folder, Settings
   if (!std::filesystem::is_regular_file(path, error))
     return std::nullopt;
   Sentences result;
-  Json modules = readSettingsFile(path);
+  Json modules = readSettingsFile(path, Json::Kind::Array);
   for (const Json &module : modules.array()) {
     const std::string &type = module.at("type").string();
     std::string kind = type.substr(type.rfind('.') == std::string::npos ? 0 : type.rfind('.') + 1);

@@ -116,11 +116,15 @@ std::string withOddNumbers(const std::string &json) {
 
 } // namespace
 
-Json readSettingsFile(const std::string &path) {
+Json readSettingsFile(const std::string &path, Json::Kind kind) {
   std::error_code error;
   if (std::filesystem::is_regular_file(path, error) && std::filesystem::file_size(path, error) > maxSettingsFile)
     fail("'%s' is larger than 16 MiB: that is no such file", path.c_str());
-  return Json::parse(withOddNumbers(readText(path)), "'" + path + "'", 32);
+  Json json = Json::parse(withOddNumbers(readText(path)), "'" + path + "'", 32);
+  if (json.kind() != kind)
+    fail("'%s': %s is expected", path.c_str(),
+         kind == Json::Kind::Array ? "a list" : "an object, {\"name\": value},");
+  return json;
 }
 
 std::string kilnNumber(double value) {

@@ -53,7 +53,7 @@ private:
 
 constexpr size_t maxSettingsFile = size_t{1} << 24;
 /// The JSON of one of a folder's files. Throws Error, for one that is larger than such files are too.
-Json readSettingsFile(const std::string &path);
+Json readSettingsFile(const std::string &path, Json::Kind kind = Json::Kind::Object);
 
 /// Any text as a string of a model's text; nothing where it has a control character, for which there is no escape.
 std::optional<std::string> stringText(const std::string &text);

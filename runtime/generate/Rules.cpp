@@ -201,9 +201,11 @@ void avoid(std::span<float> scores, Tokens history, Tokens text, size_t size) {
 void Rules::apply(std::span<float> scores, const Place &place, const DrawSpec &draw) const {
   if (place.last && !last_.empty()) {
     std::fill(scores.begin(), scores.end(), kNever);
-    for (int32_t token : last_)
-      if (static_cast<size_t>(token) < scores.size())
-        scores[static_cast<size_t>(token)] = 0;
+    for (int32_t token : last_) {
+      if (static_cast<size_t>(token) >= scores.size())
+        fail("the last token is to be %d, and the model has %zu, from 0 on", token, scores.size());
+      scores[static_cast<size_t>(token)] = 0;
+    }
     return;
   }
   avoid(scores, place.history, place.history, noRepeat_);
