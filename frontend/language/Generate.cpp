@@ -21,6 +21,14 @@ void GenerateBuilder::read() {
     bool isSection = statement->kind == StmtKind::Section;
     if (statement->kind == StmtKind::Pass)
       continue;
+    if (statement->kind != StmtKind::Assign && !isSection) {
+      Diagnostic &diagnostic = e.error(
+          range, "a generate block holds lines of the form NAME = value, and prefill, step and chat with blocks");
+      if (statement->kind == StmtKind::Def)
+        diagnostic.withHelp("a function stands in the model" +
+                            std::string(name == "prefill" || name == "step" ? "; a block is `" + name + ":`" : ""));
+      continue;
+    }
     if (std::find(known.begin(), known.end(), name) == known.end() ||
         (isSection && name != "prefill" && name != "step" && name != "chat")) {
       std::string near = nearest(name, known);
