@@ -109,6 +109,8 @@ int64_t BoxSource::add(const std::string &path, const SourceContext &context) {
   Json json = Json::parse(readText(found), what);
   try {
     readPictures(json, folder, what);
+    for (size_t i = before; i < seen_.size(); ++i)
+      protectFile(seen_[i].path, "a picture of data '" + spec_.name + "'");
     readBoxes(json, what);
   } catch (const Error &error) {
     std::string reason = error.what();

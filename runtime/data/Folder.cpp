@@ -53,6 +53,8 @@ int64_t FolderSource::add(const std::string &path, const SourceContext &context)
   for (const std::string &name : names)
     for (std::string &file : picturesIn(found + "/" + name))
       entries_.push_back({std::move(file), name, 0});
+  for (size_t i = before; i < entries_.size(); ++i)
+    protectFile(entries_[i].path, "a picture of data '" + spec_.name + "'");
   if (entries_.size() == before)
     fail("data '%s': there are no pictures (PNG, JPEG, BMP, GIF) in '%s'", spec_.name.c_str(), found.c_str());
   return static_cast<int64_t>(entries_.size() - before);

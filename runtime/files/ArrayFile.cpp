@@ -85,6 +85,7 @@ void ArrayFile::readFolder(const std::string &path, const std::vector<std::strin
   for (const std::string &name : names)
     if (std::binary_search(all_.begin(), all_.end(), name)) {
       std::string whole = path + "/" + name + ".npy";
+      protectFile(whole, "the array '" + name + "'");
       auto file = std::make_shared<MappedFile>(whole);
       addNpy(name, file->text(), "'" + whole + "'", file);
     }

@@ -234,9 +234,10 @@ struct Protected {
 
 std::mutex protectedMutex;
 
-std::vector<Protected> &protectedFiles() {
-  static std::vector<Protected> files;
-  return files;
+/// Those that such a number may be among: a reader of a folder names many.
+std::vector<Protected> &protectedFiles(ino_t number) {
+  static std::vector<Protected> files[1024];
+  return files[number % 1024];
 }
 
 } // namespace
@@ -246,10 +247,11 @@ void protectFile(const std::string &path, const std::string &what) {
   if (stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode))
     return;
   std::lock_guard lock(protectedMutex);
-  for (const Protected &file : protectedFiles())
+  std::vector<Protected> &files = protectedFiles(status.st_ino);
+  for (const Protected &file : files)
     if (file.device == status.st_dev && file.number == status.st_ino)
       return;
-  protectedFiles().push_back({status.st_dev, status.st_ino, what});
+  files.push_back({status.st_dev, status.st_ino, what});
 }
 
 void checkUnprotected(const std::string &path) {
@@ -257,7 +259,7 @@ void checkUnprotected(const std::string &path) {
   if (stat(path.c_str(), &status) != 0)
     return;
   std::lock_guard lock(protectedMutex);
-  for (const Protected &file : protectedFiles())
+  for (const Protected &file : protectedFiles(status.st_ino))
     if (file.device == status.st_dev && file.number == status.st_ino)
       fail("cannot write '%s': it is %s, which this command reads; choose another name", path.c_str(),
            file.what.c_str());
