@@ -122,8 +122,7 @@ Json readSettingsFile(const std::string &path, Json::Kind kind) {
     fail("'%s' is larger than 16 MiB: that is no such file", path.c_str());
   Json json = Json::parse(withOddNumbers(readText(path)), "'" + path + "'", 32);
   if (json.kind() != kind)
-    fail("'%s': %s is expected", path.c_str(),
-         kind == Json::Kind::Array ? "a list" : "an object, {\"name\": value},");
+    fail("'%s': %s is expected", path.c_str(), kind == Json::Kind::Array ? "a list" : "an object, {\"name\": value},");
   return json;
 }
 

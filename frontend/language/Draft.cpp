@@ -146,7 +146,9 @@ std::set<std::string> Draft::knownNames() {
                                  "not",      "is",   "True",  "False", "None",  "model",  "module"};
   std::vector<std::string> builtins;
   builtinNames(builtins, /*generalOnly=*/false);
-  names.insert(builtins.begin(), builtins.end());
+  for (const std::string &name : builtins)
+    if (findBuiltin(name, Space::General)->space != Space::Reader) // which are known within a recipe's data alone
+      names.insert(name);
   Diagnostics diagnostics;
   for (const std::unique_ptr<File> &file : parseLibrary(diagnostics))
     for (const StmtPtr &statement : file->statements)
