@@ -33,12 +33,19 @@ std::vector<int64_t> inOrder(const TensorView &view, int64_t row) {
 
 int64_t rowsOf(const TensorView &view) { return *countElements(std::span(view.shape).first(view.shape.size() - 1)); }
 
-std::string jsonRows(const TensorView &view, const std::vector<std::string> &names, size_t axis, int64_t &row) {
-  if (axis + 1 == view.shape.size())
-    return jsonQuote(names[static_cast<size_t>(inOrder(view, row++).front())]);
+/// Of `top` = 0 the one of the largest, else a list.
+std::string jsonRows(const TensorView &view, const std::vector<std::string> &names, int64_t top, size_t axis,
+                     int64_t &row) {
+  if (axis + 1 == view.shape.size()) {
+    std::vector<int64_t> order = inOrder(view, row++);
+    std::string list;
+    for (int64_t i = 0; i < std::min(std::max<int64_t>(top, 1), view.shape.back()); ++i)
+      list += (list.empty() ? "" : ",") + jsonQuote(names[static_cast<size_t>(order[static_cast<size_t>(i)])]);
+    return top ? "[" + list + "]" : list;
+  }
   std::string text = "[";
   for (int64_t i = 0; i < view.shape[axis]; ++i)
-    text += (i ? "," : "") + jsonRows(view, names, axis + 1, row);
+    text += (i ? "," : "") + jsonRows(view, names, top, axis + 1, row);
   return text + "]";
 }
 
@@ -79,9 +86,9 @@ public:
     }
   }
 
-  std::string json(const TensorView &view) const override {
+  std::string json(const TensorView &view, int64_t top) const override {
     int64_t row = 0;
-    return jsonRows(view, *of(view), 0, row);
+    return jsonRows(view, *of(view), top, 0, row);
   }
 
 private:

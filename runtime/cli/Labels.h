@@ -19,8 +19,8 @@ public:
   /// Prints the result: each row of scores with the name of the largest behind it; or, of `top` > 0, so many of them,
   /// the largest first, a line each with its name.
   virtual void print(const TensorView &view, int64_t top) const = 0;
-  /// The names of the largest, as JSON: a list in a list for each axis but the last.
-  virtual std::string json(const TensorView &view) const = 0;
+  /// The names of the largest, as JSON: a list in a list for each axis but the last; of `top` > 0 in a list of so many.
+  virtual std::string json(const TensorView &view, int64_t top) const = 0;
 };
 
 } // namespace kiln

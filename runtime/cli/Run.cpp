@@ -193,7 +193,7 @@ void printResults(const std::vector<TensorView> &results, const Options &options
       line.addRaw(view.name, jsonValues(view, 0, at));
     bool names = labels && labels->of(view);
     if (json && names)
-      line.addRaw(view.name + ".label", labels->json(view));
+      line.addRaw(view.name + ".label", labels->json(view, top));
     auto found = lines.find(view.name);
     if (json.ownsStandardOutput())
       continue;

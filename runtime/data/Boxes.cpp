@@ -144,7 +144,8 @@ void BoxSource::nameClasses(const SourceContext &context) {
 }
 
 BoxSource::BoxSource(const SourceContext &context)
-    : Source(*context.spec), pictures_(PictureForm::parse(spec_.options, "data '" + spec_.name + "'")),
+    : Source(*context.spec),
+      pictures_(PictureForm::parse(spec_.options, "data '" + spec_.name + "'"), /*upright=*/false),
       objects_(spec_.options.at("objects").integer(1, INT32_MAX)) {
   Rows::Options rows(spec_, context.seed);
   int64_t main = add(context.override.empty() ? spec_.path : context.override, context);

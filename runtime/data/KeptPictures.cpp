@@ -13,7 +13,7 @@ void KeptPictures::numbers(size_t index, const std::string &path, float *out,
   Picture picture{form_.height, form_.width, form_.channels, kept_[index]};
   if (picture.pixels.empty()) {
     std::string what = "'" + path + "'";
-    Picture whole = parsePicture(readFile(path), form_.channels, what);
+    Picture whole = parsePicture(readFile(path), form_.channels, what, upright_);
     if (look)
       look(whole);
     picture = form_.scaled(std::move(whole), what);

@@ -12,7 +12,8 @@ namespace kiln {
 /// Each is decoded when it is first asked for, and kept as bytes in the size that the model sees, up to 1 GiB of them.
 class KeptPictures {
 public:
-  explicit KeptPictures(PictureForm form) : form_(std::move(form)) {}
+  /// `upright`: turned as EXIF says.
+  explicit KeptPictures(PictureForm form, bool upright = true) : form_(std::move(form)), upright_(upright) {}
 
   const PictureForm &form() const { return form_; }
   /// Form().elements() numbers of picture `index`, which lies at `path`. `look`: sees it as it was, the first time.
@@ -22,6 +23,7 @@ public:
 
 private:
   PictureForm form_;
+  bool upright_;
   std::vector<std::vector<uint8_t>> kept_; // by index; empty where it is not kept
   uint64_t bytes_ = 0;
 };

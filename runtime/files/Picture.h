@@ -20,9 +20,9 @@ struct Picture {
 bool isPicture(std::string_view path);
 
 /// One (grey: (19595 R + 38470 G + 7471 B) / 65536, as Pillow's mode L) or three channels; what is transparent is not
-/// looked at. Upright, where EXIF says how the camera was held. Throws Error with `what` (the file) for what is no
-/// picture, is damaged, or has more than 2^26 pixels.
-Picture parsePicture(std::string_view bytes, int64_t channels, const std::string &what);
+/// looked at. Upright, where EXIF says how the camera was held, if it `turns`. Throws Error with `what` (the file) for
+/// what is no picture, is damaged, or has more than 2^26 pixels.
+Picture parsePicture(std::string_view bytes, int64_t channels, const std::string &what, bool turns = true);
 
 enum class Filter : uint8_t { Nearest, Bilinear, Bicubic, Lanczos };
 /// Another size, as Pillow's Image.resize has it up to its version 12, to the bit: the filter stretched by the scale

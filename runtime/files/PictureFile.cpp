@@ -131,7 +131,7 @@ Picture upright(Picture picture, int held) {
 
 } // namespace
 
-Picture parsePicture(std::string_view bytes, int64_t channels, const std::string &what) {
+Picture parsePicture(std::string_view bytes, int64_t channels, const std::string &what, bool turns) {
   constexpr int64_t mostPixels = int64_t{1} << 26;
   std::string gif;
   if (bytes.starts_with("GIF8"))
@@ -164,7 +164,7 @@ Picture parsePicture(std::string_view bytes, int64_t channels, const std::string
       for (int64_t c = 0; c < channels; ++c)
         to[c] = from[kept == 3 ? c : 0];
   }
-  return upright(std::move(picture), heldAs(bytes));
+  return turns ? upright(std::move(picture), heldAs(bytes)) : picture;
 }
 
 } // namespace kiln

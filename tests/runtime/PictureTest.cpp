@@ -102,6 +102,7 @@ TEST(Pictures, StandUpright) {
       segment.insert(2, std::string("\xff\xe1\0", 3) + static_cast<char>(tiff.size() + 8) + std::string("Exif\0\0", 6) +
                             tiff);
       EXPECT_EQ(furthest(parsePicture(chunk, 3, "png"), pictureOf(*all.find("png" + way))), 0) << held;
+      EXPECT_EQ(furthest(parsePicture(chunk, 3, "png", /*turns=*/false), parsePicture(png, 3, "png")), 0) << held;
       EXPECT_LE(furthest(parsePicture(segment, 3, "jpg"), pictureOf(*all.find("jpg" + way))), 3) << held;
       for (size_t size = 0; size < tiff.size(); ++size) { // a directory that is cut says nothing
         std::string cut = jpg;
