@@ -119,28 +119,16 @@ int64_t BoxSource::add(const std::string &path, const SourceContext &context) {
   return static_cast<int64_t>(seen_.size() - before);
 }
 
-/// By the recipe's names, by those of the weights, else in their sorted order.
 void BoxSource::nameClasses(const SourceContext &context) {
-  std::set<std::string> found(foundNames_.begin(), foundNames_.end());
-  const Json *option = spec_.options.find("classes");
-  size_t most = option && option->isInt() ? static_cast<size_t>(option->integer(1, INT32_MAX)) : 0;
-  std::vector<std::string> classes(found.begin(), found.end());
-  if (std::optional<std::vector<std::string>> recipes = recipeClasses(context, "label"))
-    classes = *recipes;
-  else if (std::optional<std::vector<std::string>> given = givenClasses(context, "label", found, most))
-    classes = *given;
-  else if (most != 0 && classes.size() > most)
-    fail("data '%s' has %zu classes, the recipe %zu", spec_.name.c_str(), classes.size(), most);
+  ClassOrder classes = orderClasses(context, "label", {foundNames_.begin(), foundNames_.end()}, "classes");
   for (Seen &seen : seen_)
     for (Box &box : seen.boxes) {
       const std::string &name = foundNames_[static_cast<size_t>(box.label)];
-      auto place = std::find(classes.begin(), classes.end(), name);
-      if (place == classes.end())
-        fail("%s: the class %s is none of the recipe's or the weights'", seen.what.c_str(), jsonQuote(name).c_str());
-      box.label = static_cast<int32_t>(place - classes.begin());
+      if (box.label = classes.find(name); box.label < 0)
+        fail("%s: %s is none of %s", seen.what.c_str(), jsonQuote(name).c_str(), classes.whose);
     }
-  if (!classes.empty())
-    keepCoding(classesPrefix, "label", textOf(classes));
+  if (!classes.names.empty())
+    keepCoding(classesPrefix, "label", textOf(classes.names));
 }
 
 BoxSource::BoxSource(const SourceContext &context)

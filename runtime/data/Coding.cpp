@@ -156,6 +156,24 @@ std::optional<std::vector<std::string>> recipeClasses(const SourceContext &conte
   return names;
 }
 
+int32_t ClassOrder::find(const std::string &name) const {
+  auto place = std::find(names.begin(), names.end(), name);
+  return place == names.end() ? -1 : static_cast<int32_t>(place - names.begin());
+}
+
+ClassOrder orderClasses(const SourceContext &context, const std::string &field, const std::set<std::string> &found,
+                        const char *what) {
+  const Json *option = context.spec->options.find("classes");
+  size_t most = option && option->isInt() ? static_cast<size_t>(option->integer(1, INT32_MAX)) : 0;
+  if (std::optional<std::vector<std::string>> recipes = recipeClasses(context, field))
+    return {*recipes, "the recipe's classes"};
+  if (std::optional<std::vector<std::string>> given = givenClasses(context, field, found, most))
+    return {*given, "the classes that the weights were trained with"};
+  if (most != 0 && found.size() > most)
+    fail("data '%s' has %zu %s, the recipe %zu classes", context.spec->name.c_str(), found.size(), what, most);
+  return {{found.begin(), found.end()}, "the classes of the data"};
+}
+
 /// A list of finite numbers.
 static std::vector<double> numbersOf(const Json &json, const char *name, const std::string &key) {
   const Json *list = json.isObject() ? json.find(name) : nullptr;

@@ -57,6 +57,17 @@ std::vector<std::string> givenNames(const SourceContext &context, const std::str
 /// The names of classes where the recipe writes them out (`classes=["no", "yes"]`); that the weights have others, or
 /// another order, is told on stderr.
 std::optional<std::vector<std::string>> recipeClasses(const SourceContext &context, const std::string &field);
+/// Which number each class of a field has.
+struct ClassOrder {
+  std::vector<std::string> names;
+  const char *whose = ""; ///< for messages: "the recipe's classes"
+  /// -1 for a class that there is not.
+  int32_t find(const std::string &name) const;
+};
+/// By the recipe's names, by those that the weights bring for a field whose data have `found`, else in their sorted
+/// order. Throws Error where the data have more than the recipe's number; `what`: "folders of pictures".
+ClassOrder orderClasses(const SourceContext &context, const std::string &field, const std::set<std::string> &found,
+                        const char *what);
 /// The means and deviations of `width` columns.
 std::optional<Normalisation> givenNormalisation(const SourceContext &context, const std::string &field, size_t width);
 

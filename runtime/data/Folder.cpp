@@ -60,32 +60,15 @@ int64_t FolderSource::add(const std::string &path, const SourceContext &context)
   return static_cast<int64_t>(entries_.size() - before);
 }
 
-/// Classes by the recipe's names, by those of the weights, or in their sorted order.
 void FolderSource::number(const SourceContext &context) {
   std::set<std::string> found;
   for (const Entry &entry : entries_)
     found.insert(entry.name);
-  std::vector<std::string> classes;
-  const char *whose = "the recipe's classes";
-  const Json *option = spec_.options.find("classes");
-  size_t most = option && option->isInt() ? static_cast<size_t>(option->integer(1, INT32_MAX)) : 0;
-  if (std::optional<std::vector<std::string>> recipes = recipeClasses(context, "label")) {
-    classes = *recipes;
-  } else if (std::optional<std::vector<std::string>> given = givenClasses(context, "label", found, most)) {
-    classes = *given;
-    whose = "the classes that the weights were trained with";
-  } else {
-    classes.assign(found.begin(), found.end());
-    if (most != 0 && classes.size() > most)
-      fail("data '%s' has %zu folders of pictures, the recipe %zu classes", spec_.name.c_str(), classes.size(), most);
-  }
-  for (Entry &entry : entries_) {
-    auto place = std::find(classes.begin(), classes.end(), entry.name);
-    if (place == classes.end())
-      fail("'%s': the folder '%s' is none of %s", entry.path.c_str(), entry.name.c_str(), whose);
-    entry.label = static_cast<int32_t>(place - classes.begin());
-  }
-  keepCoding(classesPrefix, "label", textOf(classes));
+  ClassOrder classes = orderClasses(context, "label", found, "folders of pictures");
+  for (Entry &entry : entries_)
+    if (entry.label = classes.find(entry.name); entry.label < 0)
+      fail("'%s': the folder '%s' is none of %s", entry.path.c_str(), entry.name.c_str(), classes.whose);
+  keepCoding(classesPrefix, "label", textOf(classes.names));
 }
 
 FolderSource::FolderSource(const SourceContext &context)
