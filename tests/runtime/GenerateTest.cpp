@@ -169,7 +169,9 @@ TEST(Rules, SayHowLongAnAnswerIs) {
   EXPECT_THAT(leftBy(draw, {1, 1, 1}, {}, 1), ElementsAre(1, 2, 4));
   EXPECT_THAT(leftBy(draw, {1, 1, 1}, {}, 2), ElementsAre(0, 1, 2, 3, 4));
   EXPECT_THAT(leftBy(R"({"last": 3})", {1}, {}, 0, true), ElementsAre(3));
-  EXPECT_THAT(leftBy(R"({"last": [3, 9]})", {1}, {}, 0, true), ElementsAre(3));
+  EXPECT_THAT(leftBy(R"({"last": [3, 4]})", {1}, {}, 0, true), ElementsAre(3, 4));
+  EXPECT_THAT(errorOf([] { leftBy(R"({"last": [3, 9]})", {1}, {}, 0, true); }),
+              HasSubstr("the last token is to be 9, and the model has 5"));
   EXPECT_THAT(leftBy(R"({"last": 3})", {1}), ElementsAre(0, 1, 2, 3, 4));
 }
 
