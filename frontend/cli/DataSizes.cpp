@@ -1,6 +1,8 @@
 // How many words, characters or classes the data or the weights have that a program is given.
 #include "frontend/cli/DataSizes.h"
 
+#include "frontend/cli/GivenInputs.h"
+#include "frontend/driver/DataNames.h"
 #include "runtime/data/Coding.h"
 #include "runtime/data/Feeder.h"
 #include "runtime/files/Safetensors.h"
@@ -13,16 +15,21 @@ namespace kiln {
 
 namespace {
 
+/// Of the files before the others.
+Codings codingsOf(const std::vector<std::string> &weights) {
+  Codings all;
+  for (const std::string &path : weights)
+    if (path.ends_with(".safetensors")) {
+      Codings more = codingsIn(Safetensors::open(path).metadata());
+      all.merge(more);
+    }
+  return all;
+}
+
 class Reading {
 public:
   Reading(const std::vector<SizedInput> &inputs, const std::vector<std::string> &weights, bool fixed, DataSizes &sizes)
-      : inputs_(inputs), fixed_(fixed), sizes_(sizes) {
-    for (const std::string &path : weights)
-      if (path.ends_with(".safetensors")) {
-        Codings more = codingsIn(Safetensors::open(path).metadata());
-        given_.merge(more);
-      }
-  }
+      : inputs_(inputs), fixed_(fixed), sizes_(sizes), given_(codingsOf(weights)) {}
 
   /// Of the manifest's recipe: its data where `overrides` name a file for them, else what the weights say.
   void read(const Manifest &manifest, const std::map<std::string, std::string> &overrides) {
@@ -30,7 +37,7 @@ public:
     for (bool all : {true, false}) // what is said of one recipe comes after what is said of all
       for (const auto &[name, path] : overrides)
         for (const SourceSpec &source : manifest.data)
-          if (std::string part = partOf(name, manifest.stage, source.name); !part.empty() && (part == name) == all)
+          if (std::string part = dataPart(name, manifest.stage, source.name); !part.empty() && (part == name) == all)
             own[part] = path, known_.insert(name);
     Sources sources(unbound(manifest), own, 0, given_, /*trains=*/true);
     for (const SizedInput &input : inputs_) {
@@ -70,16 +77,6 @@ private:
     return manifest;
   }
 
-  /// What an override's name says of a source: it, or one of its parts, as "data", "data.test", "recipe.data".
-  static std::string partOf(std::string name, const std::string &stage, const std::string &source) {
-    if (std::string own = stage + "."; name.starts_with(own + source))
-      name = name.substr(own.size());
-    for (const std::string &part : {source, source + ".validation", source + ".test"})
-      if (name == part)
-        return part;
-    return "";
-  }
-
   void need(const SizedInput &input, const CodedNumbers &found, const std::string &who) {
     int64_t count = static_cast<int64_t>(found.count);
     auto known = sizes_.arguments.find(input.by);
@@ -98,19 +95,20 @@ private:
 
 } // namespace
 
+bool sayWhatTheyKnow(const std::vector<std::string> &weights) {
+  try {
+    return !codingsOf(weights).empty();
+  } catch (const std::exception &) {
+    return false; // the compile, or the program, says why
+  }
+}
+
 DataSizes sizesForData(const std::string &manifestText, const std::vector<SizedInput> &inputs,
                        const std::vector<std::string> &data, const std::vector<std::string> &weights, bool fixed) {
   DataSizes sizes;
   try {
     Manifest manifest = Manifest::parse(manifestText);
-    std::map<std::string, std::string> overrides;
-    for (const std::string &text : data) {
-      size_t equals = text.find('=');
-      if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
-        fail("--data %s: expected NAME=PATH", text.c_str());
-      if (!overrides.emplace(text.substr(0, equals), text.substr(equals + 1)).second)
-        fail("'--data %s=…' stands twice", text.substr(0, equals).c_str());
-    }
+    std::map<std::string, std::string> overrides = dataPaths(data);
     Reading reading(inputs, weights, fixed, sizes);
     std::vector<std::string> stages;
     for (const StageSpec &stage : manifest.stages)

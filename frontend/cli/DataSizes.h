@@ -27,6 +27,9 @@ struct DataSizes {
   std::string error;                           ///< empty where all could be read
 };
 
+/// Whether one of these files says what it was trained on. False for what cannot be read.
+bool sayWhatTheyKnow(const std::vector<std::string> &weights);
+
 /// `manifest`: the model's recipes (host::writeRecipes). `data`: NAME=PATH, of which those are read that fill one of
 /// `inputs`; `weights`: safetensors files, by which data are read, and which say what they were trained on; where they
 /// are `fixed`, data that have more change nothing.

@@ -45,6 +45,14 @@ GivenInputs guarded(const std::function<void(std::vector<GivenInput> &)> &read) 
 
 } // namespace
 
+std::map<std::string, std::string> dataPaths(const std::vector<std::string> &assignments) {
+  std::map<std::string, std::string> paths;
+  for (const std::string &text : assignments)
+    if (auto [name, path] = splitAt("data", text); !paths.emplace(name, path).second)
+      fail("'--data %s=…' stands twice", name.c_str());
+  return paths;
+}
+
 GivenInputs readInputFiles(const std::vector<std::string> &assignments) {
   return guarded([&](std::vector<GivenInput> &inputs) {
     for (const std::string &text : assignments) {
@@ -61,10 +69,7 @@ GivenInputs readFirstBatches(const std::string &manifestText, const std::vector<
     const EntrySpec *step = manifest.findEntry("train_step");
     if (!step)
       fail("the model has no training step, so no data to read");
-    std::map<std::string, std::string> overrides;
-    for (const std::string &text : assignments)
-      if (auto [name, path] = splitAt("data", text); !overrides.emplace(name, path).second)
-        fail("'--data %s=…' stands twice", name.c_str());
+    std::map<std::string, std::string> overrides = dataPaths(assignments);
     Sources sources(manifest, overrides, seed);
     for (const auto &[name, path] : overrides) {
       Source &source = sources.open(name);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,10 @@ struct GivenInputs {
   std::vector<GivenInput> inputs;
   std::string error; ///< empty where all could be read
 };
+
+/// Of NAME=PATH, as --data has them, the paths by name. Throws Error for another form, and for a name that stands
+/// twice.
+std::map<std::string, std::string> dataPaths(const std::vector<std::string> &assignments);
 
 /// NAME=FILE.npy or NAME=FILE.safetensors, as `run` takes them.
 GivenInputs readInputFiles(const std::vector<std::string> &assignments);

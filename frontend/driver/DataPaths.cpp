@@ -1,6 +1,8 @@
 // Other files for a recipe's data.
 #include "frontend/driver/DataPaths.h"
 
+#include "frontend/driver/DataNames.h"
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "mlir/IR/Builders.h"
@@ -25,7 +27,7 @@ public:
   }
 
   /// A recipe's list of sources, with other paths in it.
-  mlir::Attribute replaced(mlir::Attribute list, llvm::StringRef stage) {
+  mlir::Attribute replaced(mlir::Attribute list, const std::string &stage) {
     auto sources = llvm::dyn_cast_or_null<mlir::ArrayAttr>(list);
     if (!sources)
       return list;
@@ -35,15 +37,13 @@ public:
       names_.push_back(name);
       mlir::NamedAttrList options(source.getAs<mlir::DictionaryAttr>("options"));
       for (const auto &[key, path] : paths_) {
-        llvm::StringRef own = key;
-        if (!stage.empty() && own.starts_with((stage + "." + name).str()))
-          own = own.drop_front(stage.size() + 1);
-        if (own == name)
-          options.set("given", b_.getStringAttr(path));
-        else if (own.consume_front(name + ".") && (own == "validation" || own == "test"))
-          options.set(own, listed(path));
-        else
+        std::string part = dataPart(key, stage, name);
+        if (part.empty())
           continue;
+        if (part == name)
+          options.set("given", b_.getStringAttr(path));
+        else
+          options.set(part.substr(name.size() + 1), listed(path));
         found_.insert(key);
       }
       mlir::NamedAttrList changed(source);

@@ -208,9 +208,7 @@ void chooseParts(const Manifest &manifest, ImageParts &parts) {
       parts.readers.push_back(source.reader);
   parts.tokenizers = readsTokenizers(manifest);
   parts.recordings = manifest.samplingRate > 0;
-  parts.rows = llvm::any_of(parts.readers, [](llvm::StringRef one) {
-    return one == "csv" || one == "images" || one == "folder" || one == "boxes" || one == "arrays";
-  });
+  parts.rows = llvm::any_of(sourcesOf(manifest), [](const SourceSpec &source) { return source.givesRows(); });
   parts.pictures = manifest.picture.isObject() || llvm::is_contained(parts.readers, "folder");
   parts.labels = !manifest.labels.empty() || llvm::any_of(parts.readers, [](llvm::StringRef one) {
     return one == "csv" || one == "folder" || one == "boxes" || one == "table" || one == "conll";

@@ -9,20 +9,6 @@
 
 namespace kiln::gguf {
 
-namespace {
-
-/// A tensor's numbers in f32.
-std::vector<float> widened(const TensorInfo &tensor) {
-  auto count = static_cast<size_t>(countElements(tensor.shape).value_or(0));
-  std::vector<float> out(count);
-  const uint8_t *block = tensor.data;
-  for (size_t i = 0; i < count; i += static_cast<size_t>(tensor.type->elements), block += tensor.type->bytes)
-    tensor.type->widen(block, out.data() + i);
-  return out;
-}
-
-} // namespace
-
 void latentSettings(
     const File &file, const std::string &architecture,
     const std::function<void(const char *ours, const std::string &json, const std::string &key)> &tell) {
@@ -91,8 +77,14 @@ JoinedHeads::JoinedHeads(const TensorInfo &keys, const TensorInfo &values, const
   width_ = k[1];
 }
 
+static size_t elementsOf(const TensorInfo &tensor) {
+  return static_cast<size_t>(countElements(tensor.shape).value_or(0));
+}
+
 void JoinedHeads::make(const TensorView & /*view*/, uint8_t *to) const {
-  std::vector<float> keys = widened(keys_), values = widened(values_);
+  std::vector<float> keys(elementsOf(keys_)), values(elementsOf(values_));
+  widen(keys_, keys.data());
+  widen(values_, values.data());
   auto *out = reinterpret_cast<float *>(to);
   for (int64_t head = 0; head < heads_; ++head) {
     const float *k = keys.data() + head * width_ * keyRows_;

@@ -531,12 +531,9 @@ void Reading::Made::make(const TensorView &view, uint8_t *to) const {
     return;
   }
   Tensor wide(name, KILN_F32, tensor.shape);
-  const uint8_t *block = tensor.data;
-  float *out = wide.as<float>();
-  for (int64_t i = 0; i < wide.count(); i += tensor.type->elements, block += tensor.type->bytes)
-    tensor.type->widen(block, out + i);
+  widen(tensor, wide.as<float>());
   reading.undo(change, wide);
-  std::memcpy(to, out, view.bytes);
+  std::memcpy(to, wide.memory.data(), view.bytes);
 }
 
 /// Keys and values of all heads as one matrix.

@@ -241,6 +241,13 @@ File File::parse(std::string_view bytes, const std::string &what) {
   return file;
 }
 
+void widen(const TensorInfo &tensor, float *out) {
+  const uint8_t *block = tensor.data;
+  int64_t count = countElements(tensor.shape).value_or(0);
+  for (int64_t i = 0; i < count; i += tensor.type->elements, block += tensor.type->bytes)
+    tensor.type->widen(block, out + i);
+}
+
 File File::open(const std::string &path) {
   MappedFile mapped(path);
   File file = parse(mapped.text(), "'" + path + "'");

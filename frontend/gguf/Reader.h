@@ -33,6 +33,9 @@ struct TensorInfo {
   size_t bytes = 0;
 };
 
+/// A tensor's numbers, as many as its shape has.
+void widen(const TensorInfo &tensor, float *out);
+
 class File {
 public:
   /// All of it is checked before a tensor is looked at: every length against what is left of the file, types,

@@ -40,10 +40,6 @@ ChatTexts chatTexts(const Manifest &manifest) {
   return std::move(*texts);
 }
 
-bool endsWith(const std::vector<int32_t> &tokens, const std::vector<int32_t> &end) {
-  return tokens.size() >= end.size() && std::equal(end.rbegin(), end.rend(), tokens.rbegin());
-}
-
 /// An answer may be as long as the context has room, where the recipe says nothing else and there is a context.
 int64_t mostTokens(const Json &recipe) {
   int64_t tokens = DrawSpec::parse(recipe.find("draw")).tokens;

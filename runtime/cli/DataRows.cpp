@@ -49,8 +49,7 @@ DataRows::DataRows(const Options &options, const Common &common, const Manifest 
     const SourceSpec *source = fieldNamed(path, manifest, column.field);
     if (!source)
       continue;
-    static const std::set<std::string_view> readers = {"csv", "images", "folder", "boxes", "arrays"};
-    if (!readers.contains(source->reader))
+    if (!source->givesRows())
       fail("--input %s: the rows of csv, arrays and images are inputs, those of '%s' are not%s", text.c_str(),
            source->reader.c_str(), hasWords(*source) ? ": give texts by --text or --texts" : "");
     checkField(*source, column.field, text);

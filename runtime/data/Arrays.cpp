@@ -18,28 +18,28 @@ public:
 private:
   struct File {
     ArrayFile arrays;
-    int64_t first = 0, rows = -1; // of all files' rows, numbered through
+    int64_t first = 0, rows = -1;                // of all files' rows, numbered through
+    std::vector<const TensorView *> fields = {}; // null for one that it has not
   };
   int64_t add(const std::string &path, const SourceContext &context);
-  bool fits(const FieldSpec &field, const TensorView &array) const;
   void copyRow(size_t field, int64_t row, kiln_dtype dtype, uint8_t *to) const;
 
   std::vector<File> files_;
   int64_t count_ = 0;
   std::optional<Rows> rows_;
   std::vector<uint8_t> block_;
+  std::vector<int64_t> shape_;
 };
 
-/// Without its batch a field's type is a row's; bytes and numbers of 16 bits may stand for floats (pictures).
-bool ArraySource::fits(const FieldSpec &field, const TensorView &array) const {
+/// Without its batch a field's type is a row's.
+static bool fits(const FieldSpec &field, const TensorView &array) {
   const std::vector<Dim> &dims = field.type.shape;
   if (array.shape.size() != dims.size())
     return false;
   for (size_t d = 1; d < dims.size(); ++d)
     if (dims[d].constant() != array.shape[d])
       return false;
-  return isFloat(field.type.dtype) == isFloat(array.dtype) ||
-         (isFloat(field.type.dtype) && dtypeSize(array.dtype) <= 2);
+  return mayStandFor(field.type.dtype, array.dtype);
 }
 
 /// "f32[rows, 4]"
@@ -72,23 +72,22 @@ int64_t ArraySource::add(const std::string &path, const SourceContext &context) 
   if (!problems.empty())
     fail("%s does not fit data '%s':%s", file.arrays.what().c_str(), spec_.name.c_str(), problems.c_str());
   count_ += file.rows;
-  files_.push_back(std::move(file));
-  return files_.back().rows;
+  File &kept = files_.emplace_back(std::move(file));
+  for (const std::string &name : names)
+    kept.fields.push_back(kept.arrays.find(name));
+  return kept.rows;
 }
 
 ArraySource::ArraySource(const SourceContext &context) : Source(*context.spec) {
   Rows::Options rows(spec_, context.seed);
-  int64_t main = add(context.override.empty() ? spec_.path : context.override, context);
-  for (Split split : {Split::Validation, Split::Test})
-    for (const std::string &path : splitPaths(spec_.options, splitName(split)))
-      (split == Split::Test ? rows.testRows : rows.validationRows) += add(path, context);
+  int64_t main = addFiles(context, rows, [&](const std::string &path) { return add(path, context); });
   rows_.emplace(main, rows);
 }
 
 void ArraySource::copyRow(size_t field, int64_t row, kiln_dtype dtype, uint8_t *to) const {
-  const std::string &name = spec_.fields[field].name;
   auto file = std::find_if(files_.begin(), files_.end(), [&](const File &one) { return row < one.first + one.rows; });
-  const TensorView *array = file->arrays.find(name);
+  const std::string &name = spec_.fields[field].name;
+  const TensorView *array = file->fields[field];
   if (!array)
     fail("data '%s': %s has no array '%s'; it has: %s", spec_.name.c_str(), file->arrays.what().c_str(), name.c_str(),
          file->arrays.has().c_str());
@@ -106,17 +105,17 @@ void ArraySource::load(Split split, int64_t number, std::span<FieldBuffer> field
   for (size_t f = 0; f < fields.size(); ++f) {
     if (!fields[f].data)
       continue;
-    std::vector<int64_t> shape = {static_cast<int64_t>(rows.size())};
+    shape_.assign(1, static_cast<int64_t>(rows.size()));
     size_t elements = 1;
     for (size_t d = 1; d < spec_.fields[f].type.shape.size(); ++d) {
-      shape.push_back(*spec_.fields[f].type.shape[d].constant());
-      elements *= static_cast<size_t>(shape.back());
+      shape_.push_back(*spec_.fields[f].type.shape[d].constant());
+      elements *= static_cast<size_t>(shape_.back());
     }
     size_t bytes = elements * dtypeSize(fields[f].dtype);
     block_.resize(rows.size() * bytes);
     for (size_t i = 0; i < rows.size(); ++i)
       copyRow(f, rows[i], fields[f].dtype, block_.data() + i * bytes);
-    storeField(*this, f, fields, fields[f].dtype, block_.data(), shape);
+    storeField(*this, f, fields, fields[f].dtype, block_.data(), shape_);
   }
 }
 

@@ -63,7 +63,7 @@ private:
     for (size_t d = 0; d < type.shape.size(); ++d)
       if (std::optional<int64_t> constant = type.shape[d].constant(); constant && *constant != tensor.shape[d + 1])
         return false;
-    return isFloat(type.dtype) == isFloat(tensor.dtype) || (isFloat(type.dtype) && dtypeSize(tensor.dtype) <= 2);
+    return mayStandFor(type.dtype, tensor.dtype);
   }
 
   Safetensors file_;

@@ -136,10 +136,7 @@ BoxSource::BoxSource(const SourceContext &context)
       pictures_(PictureForm::parse(spec_.options, "data '" + spec_.name + "'"), /*upright=*/false),
       objects_(spec_.options.at("objects").integer(1, INT32_MAX)) {
   Rows::Options rows(spec_, context.seed);
-  int64_t main = add(context.override.empty() ? spec_.path : context.override, context);
-  for (Split split : {Split::Validation, Split::Test})
-    for (const std::string &path : splitPaths(spec_.options, splitName(split)))
-      (split == Split::Test ? rows.testRows : rows.validationRows) += add(path, context);
+  int64_t main = addFiles(context, rows, [&](const std::string &path) { return add(path, context); });
   nameClasses(context);
   rows_.emplace(main, rows);
 }

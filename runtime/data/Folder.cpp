@@ -75,10 +75,7 @@ FolderSource::FolderSource(const SourceContext &context)
     : Source(*context.spec), pictures_(PictureForm::parse(spec_.options, "data '" + spec_.name + "'")) {
   labelled_ = !spec_.options.find("unlabelled");
   Rows::Options rows(spec_, context.seed);
-  int64_t main = add(context.override.empty() ? spec_.path : context.override, context);
-  for (Split split : {Split::Validation, Split::Test})
-    for (const std::string &path : splitPaths(spec_.options, splitName(split)))
-      (split == Split::Test ? rows.testRows : rows.validationRows) += add(path, context);
+  int64_t main = addFiles(context, rows, [&](const std::string &path) { return add(path, context); });
   if (labelled_)
     number(context);
   rows_.emplace(main, rows);

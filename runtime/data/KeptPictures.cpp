@@ -10,19 +10,19 @@ void KeptPictures::numbers(size_t index, const std::string &path, float *out,
   constexpr uint64_t most = uint64_t{1} << 30;
   if (index >= kept_.size())
     kept_.resize(index + 1);
-  Picture picture{form_.height, form_.width, form_.channels, kept_[index]};
-  if (picture.pixels.empty()) {
-    std::string what = "'" + path + "'";
-    Picture whole = parsePicture(readFile(path), form_.channels, what, upright_);
-    if (look)
-      look(whole);
-    picture = form_.scaled(std::move(whole), what);
-    if (bytes_ + picture.pixels.size() <= most) {
-      kept_[index] = picture.pixels;
-      bytes_ += picture.pixels.size();
-    }
-  }
+  Picture &kept = kept_[index];
+  if (!kept.pixels.empty())
+    return form_.numbers(kept, out);
+  std::string what = "'" + path + "'";
+  Picture picture = parsePicture(readFile(path), form_.channels, what, upright_);
+  if (look)
+    look(picture);
+  picture = form_.scaled(std::move(picture), what);
   form_.numbers(picture, out);
+  if (bytes_ + picture.pixels.size() > most)
+    return;
+  bytes_ += picture.pixels.size();
+  kept = std::move(picture);
 }
 
 } // namespace kiln

@@ -24,7 +24,7 @@ public:
 private:
   PictureForm form_;
   bool upright_;
-  std::vector<std::vector<uint8_t>> kept_; // by index; empty where it is not kept
+  std::vector<Picture> kept_; // by index; without pixels where it is not kept
   uint64_t bytes_ = 0;
 };
 

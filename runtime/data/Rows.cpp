@@ -53,6 +53,15 @@ Rows::Options::Options(const SourceSpec &spec, uint32_t seed)
   to = rows->array()[1].integer(from + 1, INT32_MAX);
 }
 
+int64_t addFiles(const SourceContext &context, Rows::Options &rows,
+                 const std::function<int64_t(const std::string &path)> &add) {
+  int64_t main = add(context.override.empty() ? context.spec->path : context.override);
+  for (Split split : {Split::Validation, Split::Test})
+    for (const std::string &path : splitPaths(context.spec->options, splitName(split)))
+      (split == Split::Test ? rows.testRows : rows.validationRows) += add(path);
+  return main;
+}
+
 Rows::Rows(int64_t mainRows, Options options)
     : options_(std::move(options)), stream_(streamOf("shuffle:" + options_.name)) {
   if (mainRows + options_.validationRows + options_.testRows > INT32_MAX)

@@ -4,6 +4,7 @@
 #include "runtime/data/Source.h"
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 namespace kiln {
@@ -39,6 +40,11 @@ private:
   std::vector<int32_t> order_; // of the epoch that `epoch_` says
   int64_t epoch_ = -1;
 };
+
+/// The main file (the recipe's, or --data's), then those that validation and test have for themselves: `add` reads one
+/// and tells how many rows it has. The rows of the main file; the others' go into `rows`.
+int64_t addFiles(const SourceContext &context, Rows::Options &rows,
+                 const std::function<int64_t(const std::string &path)> &add);
 
 /// A permutation of `values` in place, a pure function of (seed, stream, epoch).
 void shuffle(std::vector<int32_t> &values, uint32_t seed, uint32_t stream, uint32_t epoch);

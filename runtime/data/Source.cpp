@@ -45,6 +45,10 @@ void storeField(const Source &source, size_t field, std::span<FieldBuffer> field
   buffer.shape->assign(shape.begin(), shape.end());
 }
 
+bool mayStandFor(kiln_dtype field, kiln_dtype file) {
+  return isFloat(field) == isFloat(file) || (isFloat(field) && dtypeSize(file) <= 2);
+}
+
 bool hasWords(const SourceSpec &spec) {
   return spec.reader != "safetensors" && spec.reader != "csv" && spec.reader != "images" && spec.reader != "folder" &&
          spec.reader != "series" && spec.reader != "arrays" && spec.reader != "boxes";

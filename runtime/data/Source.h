@@ -101,6 +101,10 @@ std::unique_ptr<Source> openSource(const SourceContext &context);
 
 std::unique_ptr<Source> openBatches(const SourceContext &context, const std::string &path);
 
+/// Whether a file's elements may stand for a field's: whole numbers for such, floats for floats; for these also bytes
+/// and numbers of 16 bits, as pictures have them.
+bool mayStandFor(kiln_dtype field, kiln_dtype file);
+
 /// Copies `count` elements of a row-major block into a field, converting; throws Error naming the field where a value
 /// does not fit or there is no room.
 void storeField(const Source &source, size_t field, std::span<FieldBuffer> fields, kiln_dtype dtype, const void *data,

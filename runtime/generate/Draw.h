@@ -3,6 +3,7 @@
 
 #include "runtime/support/Json.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -52,6 +53,9 @@ void penalise(std::span<float> logits, std::span<const int32_t> history, double 
 
 /// Tokens that are not to be drawn; those that the model does not have are none.
 void suppress(std::span<float> logits, std::span<const int32_t> tokens);
+inline bool endsWith(std::span<const int32_t> tokens, std::span<const int32_t> end) {
+  return tokens.size() >= end.size() && std::equal(end.rbegin(), end.rend(), tokens.rbegin());
+}
 
 /// Draws from softmax(logits / temperature), cut to the topK likeliest, then to the likeliest that hold topP together,
 /// then to those of at least minP of the likeliest's share. A pure function of the uniform number in [0, 1). What is

@@ -79,6 +79,7 @@ void RankedBeams::finish(Beam beam, size_t length) {
 /// So many that enough go on where all the best of them end.
 std::vector<RankedBeams::Candidate> RankedBeams::best(std::span<const float> scores, size_t vocabulary) const {
   std::vector<Candidate> candidates;
+  candidates.reserve(live_.size() * vocabulary);
   for (size_t row = 0; row < live_.size(); ++row)
     for (size_t token = 0; token < vocabulary; ++token)
       candidates.push_back({live_[row].score + scores[row * vocabulary + token], row, static_cast<int32_t>(token)});
@@ -181,11 +182,6 @@ Rules::Rules(const Json &draw, int64_t noRepeat, int64_t minTokens) {
     stopping_ = stopping->kind() != Json::Kind::Bool ? Stopping::Never
                 : stopping->boolean()                ? Stopping::Early
                                                      : Stopping::Usual;
-}
-
-bool endsWith(Tokens tokens, Tokens end) {
-  return tokens.size() >= end.size() &&
-         std::equal(end.begin(), end.end(), tokens.end() - static_cast<ptrdiff_t>(end.size()));
 }
 
 /// Takes away what would complete a sequence of `size` tokens that stands in `text` already.

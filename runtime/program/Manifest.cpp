@@ -304,6 +304,13 @@ Manifest parseAll(std::string_view text) {
 
 } // namespace
 
+bool SourceSpec::givesRows() const {
+  for (const char *one : {"csv", "images", "folder", "boxes", "arrays"})
+    if (reader == one)
+      return true;
+  return false;
+}
+
 const char *roleName(Role role) {
   for (const auto &[name, known] : roles)
     if (known == role)

@@ -64,6 +64,8 @@ struct SourceSpec {
   std::string name, reader, path;
   Json options;
   std::vector<FieldSpec> fields;
+  /// Whether its rows are in an order, each by itself, so that `run --input NAME=DATA.FIELD` takes them.
+  bool givesRows() const;
 };
 
 struct ArgumentSpec {

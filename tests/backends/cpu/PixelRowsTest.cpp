@@ -121,11 +121,7 @@ TEST_P(PixelRows, WithWhatStandsBeforeAndBehind) {
   for (Ints image : {Ints{1, 40, 14, 14}, Ints{2, 40, 13, 29}, Ints{6, 40, 7, 7}}) {
     Ints dims{image[0], 64, image[2], image[3]}, filter{64, 40, 3, 3};
     TestKernel k("k0", "contract");
-    uint32_t x = k.input(KILN_F32, fixed(image)), f = k.input(KILN_F32, fixed(filter)), scale = k.input(KILN_F32, {64});
-    uint32_t other = k.input(KILN_F32, fixed(dims));
-    uint32_t sum = addConvolution(k, k.op("abs", {x}), f, KILN_F32, fixed(dims), plane(1, 1));
-    uint32_t scaled = k.op("mul", {sum, k.op("broadcast", {scale}, KILN_F32, fixed(dims), {ints("axes", {1})})});
-    k.output(k.op("max", {k.op("add", {scaled, other}), k.op("neg", {other})}), 3);
+    addSurrounded(k, image, filter, dims, plane(1, 1));
     count(k);
     options.inPlace = true;
     kiln::test::check(k,

@@ -22,6 +22,16 @@ inline uint32_t addConvolution(TestKernel &k, uint32_t input, uint32_t filter, k
                integer("groups", w.groups)});
 }
 
+/// max(convolution(abs(x), f) * scale + other, -other), whose result may take the place of `other`, input 3: a
+/// convolution of planes with what stands before and behind it. `scale`: one for each of the filter's outputs.
+inline void addSurrounded(TestKernel &k, const Ints &image, const Ints &filter, const Ints &result, const Window &w) {
+  uint32_t x = k.input(KILN_F32, fixed(image)), f = k.input(KILN_F32, fixed(filter));
+  uint32_t scale = k.input(KILN_F32, {filter[0]}), other = k.input(KILN_F32, fixed(result));
+  uint32_t sum = addConvolution(k, k.op("abs", {x}), f, KILN_F32, fixed(result), w);
+  uint32_t scaled = k.op("mul", {sum, k.op("broadcast", {scale}, KILN_F32, fixed(result), {ints("axes", {1})})});
+  k.output(k.op("max", {k.op("add", {scaled, other}), k.op("neg", {other})}), 3);
+}
+
 inline Ints resultOf(const Ints &input, const Ints &filter, const Window &w) {
   Ints dims{input[0], filter[0]};
   for (size_t d = 0; d < w.strides.size(); ++d) {

@@ -66,11 +66,7 @@ TEST_P(Winograd, WithWhatStandsBeforeAndBehind) {
   for (Ints image : {Ints{1, 36, 30, 29}, Ints{2, 48, 18, 20}}) {
     Ints dims{image[0], 40, image[2], image[3]}, filter{40, image[1], 3, 3};
     TestKernel k("k0", "contract");
-    uint32_t x = k.input(KILN_F32, fixed(image)), f = k.input(KILN_F32, fixed(filter)), scale = k.input(KILN_F32, {40});
-    uint32_t other = k.input(KILN_F32, fixed(dims));
-    uint32_t sum = addConvolution(k, k.op("abs", {x}), f, KILN_F32, fixed(dims), plane(1, 1));
-    uint32_t scaled = k.op("mul", {sum, k.op("broadcast", {scale}, KILN_F32, fixed(dims), {ints("axes", {1})})});
-    k.output(k.op("max", {k.op("add", {scaled, other}), k.op("neg", {other})}), 3);
+    addSurrounded(k, image, filter, dims, plane(1, 1));
     EXPECT_TRUE(isByTiles(k, options));
     options.inPlace = true;
     kiln::test::check(k,
