@@ -104,8 +104,9 @@ static json argumentJson(const plan::Argument &argument, size_t number) {
     result["order"] = order.asArrayRef().vec();
   if (auto below = argument.attributes ? argument.attributes.getAs<mlir::IntegerAttr>("kiln.below") : nullptr)
     result["below"] = below.getInt();
-  if (auto by = argument.attributes ? argument.attributes.getAs<mlir::StringAttr>("kiln.below_by") : nullptr)
-    result["below_by"] = by.getValue().str();
+  if (auto by = argument.attributes ? argument.attributes.getAs<mlir::ArrayAttr>("kiln.below_by") : nullptr;
+      by && by.size() == 1)
+    result["below_by"] = llvm::cast<mlir::StringAttr>(by[0]).getValue().str();
   if (argument.result)
     result["result"] = true;
   if (argument.donated)

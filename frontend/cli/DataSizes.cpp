@@ -78,12 +78,8 @@ private:
   }
 
   void need(const SizedInput &input, const CodedNumbers &found, const std::string &who) {
-    int64_t count = static_cast<int64_t>(found.count);
-    auto known = sizes_.arguments.find(input.by);
-    if (count <= std::max(input.below, known == sizes_.arguments.end() ? 0 : known->second.count))
-      return;
-    sizes_.arguments[input.by] = {count, format("%s %zu different %s: built with %s=%zu", who.c_str(), found.count,
-                                                found.what, input.by.c_str(), found.count)};
+    if (int64_t count = static_cast<int64_t>(found.count); count > input.below)
+      sizes_.needed.push_back({&input, count, format("%s %zu different %s", who.c_str(), found.count, found.what)});
   }
 
   const std::vector<SizedInput> &inputs_;

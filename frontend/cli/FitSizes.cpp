@@ -15,9 +15,10 @@
 
 namespace kiln {
 
-/// The inputs of the recipes' losses that are held to an argument which the user has not set.
-static std::vector<SizedInput> sizedInputs(mlir::ModuleOp module, const ModelOptions &options) {
-  std::vector<SizedInput> inputs;
+/// Calls `visit` with each input of a recipe's loss whose numbers choose among so many.
+static void
+eachLimited(mlir::ModuleOp module,
+            llvm::function_ref<void(const SizedInput &, mlir::ArrayAttr /* what has the value; may be null */)> visit) {
   for (auto function : module.getOps<mlir::func::FuncOp>()) {
     llvm::StringRef suffix = function.getName();
     if (!suffix.consume_front("loss.train"))
@@ -25,37 +26,82 @@ static std::vector<SizedInput> sizedInputs(mlir::ModuleOp module, const ModelOpt
     for (unsigned i = 0; i < function.getNumArguments(); ++i) {
       auto name = function.getArgAttrOfType<mlir::StringAttr>(i, "kiln.input");
       auto below = function.getArgAttrOfType<mlir::IntegerAttr>(i, "kiln.below");
-      auto by = function.getArgAttrOfType<mlir::StringAttr>(i, "kiln.below_by");
-      if (!name || !below || !by)
-        continue;
-      bool set = llvm::any_of(options.set, [&](const auto &pair) {
-        return pair.first == by.getValue() || llvm::StringRef(pair.first).ends_with("." + by.getValue().str());
-      });
-      if (!set)
-        inputs.push_back({name.getValue().str(), suffix.str(), below.getInt(), by.getValue().str()});
+      if (name && below)
+        visit({name.getValue().str(), suffix.str(), below.getInt(), {}, false},
+              function.getArgAttrOfType<mlir::ArrayAttr>(i, "kiln.below_by"));
     }
   }
+}
+
+/// The inputs of the recipes' losses that are held to what the user has not set.
+static std::vector<SizedInput> sizedInputs(mlir::ModuleOp module, const ModelOptions &options) {
+  std::vector<SizedInput> inputs;
+  eachLimited(module, [&](SizedInput input, mlir::ArrayAttr by) {
+    if (!by)
+      return;
+    for (auto candidate : by.getAsRange<mlir::StringAttr>())
+      if (llvm::none_of(options.set, [&](const auto &pair) {
+            return pair.first == candidate.getValue() ||
+                   llvm::StringRef(pair.first).ends_with("." + candidate.getValue().str());
+          }))
+        input.by.push_back(candidate.getValue().str());
+    input.alone = by.size() == 1;
+    if (!input.by.empty())
+      inputs.push_back(std::move(input));
+  });
   return inputs;
+}
+
+/// The text elaborated with these settings; null where it has errors.
+static std::unique_ptr<Compilation> elaborated(const ModelOptions &options) {
+  ModelOptions plain = options;
+  plain.data.clear();
+  auto compilation = std::make_unique<Compilation>(installed(), plain);
+  return compilation->load().ok() ? std::move(compilation) : nullptr;
+}
+
+/// Of several numbers of one value the one that the input is held to: with it changed there is room.
+static std::string sizeNamed(const NeededSize &needed, const ModelOptions &options) {
+  const std::vector<std::string> &by = needed.input->by;
+  if (needed.input->alone)
+    return by.front();
+  for (const std::string &name : by) {
+    ModelOptions changed = options;
+    changed.set.emplace_back(name, absl::StrCat(needed.count));
+    std::unique_ptr<Compilation> compilation = elaborated(changed);
+    if (!compilation)
+      continue;
+    bool held = false;
+    eachLimited(compilation->module(), [&](const SizedInput &input, mlir::ArrayAttr) {
+      held |= input.name == needed.input->name && input.suffix == needed.input->suffix && input.below < needed.count;
+    });
+    if (!held)
+      return name;
+  }
+  return "";
 }
 
 absl::Status fitSizes(ModelOptions &options, const std::vector<std::string> &data,
                       const std::vector<std::string> &weights, bool fixed) {
   if (data.empty() && !sayWhatTheyKnow(weights)) // most of other people's: nothing is to be elaborated for them
     return absl::OkStatus();
-  ModelOptions plain = options;
-  plain.data.clear();
-  Compilation compilation(installed(), plain);
-  if (!compilation.load().ok())
+  std::unique_ptr<Compilation> compilation = elaborated(options);
+  if (!compilation)
     return absl::OkStatus();
-  std::vector<SizedInput> inputs = sizedInputs(compilation.module(), options);
+  std::vector<SizedInput> inputs = sizedInputs(compilation->module(), options);
   if (inputs.empty() && data.empty())
     return absl::OkStatus();
-  DataSizes sizes = sizesForData(host::writeRecipes(compilation.module()), inputs, data, weights, fixed);
+  DataSizes sizes = sizesForData(host::writeRecipes(compilation->module()), inputs, data, weights, fixed);
   if (!sizes.error.empty())
     return absl::InvalidArgumentError(sizes.error);
-  for (const auto &[name, needed] : sizes.arguments) {
+  std::map<std::string, NeededSize> largest;
+  for (const NeededSize &needed : sizes.needed)
+    if (std::string name = sizeNamed(needed, options); !name.empty() && needed.count > largest[name].count)
+      largest[name] = needed;
+  for (const auto &[name, needed] : largest) {
     options.set.emplace_back(name, absl::StrCat(needed.count));
-    std::fprintf(stderr, "kiln: note: %s\n", needed.why.c_str());
+    std::fprintf(stderr, "kiln: note: %s: built with %s=%lld\n", needed.why.c_str(), name.c_str(),
+                 static_cast<long long>(needed.count));
   }
   return absl::OkStatus();
 }

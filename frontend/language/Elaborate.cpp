@@ -193,8 +193,7 @@ const Stmt *Elaborator::chooseModel() {
   return nullptr;
 }
 
-/// A setting's text as a value: a number, True, False, None, or else a string.
-std::optional<Value> Elaborator::parseSetting(const std::string &text, const std::string &name) {
+static Value settingValue(const std::string &text) {
   if (text == "True" || text == "true" || text == "False" || text == "false")
     return Value::booleanOf(text[0] == 'T' || text[0] == 't');
   if (text == "None")
@@ -210,6 +209,23 @@ std::optional<Value> Elaborator::parseSetting(const std::string &text, const std
   return Value::stringOf(text);
 }
 
+/// What --set says as a value: a number, True, False, None, or else a string. `initial`: what stands in the text in its
+/// place, if anything does; a number there asks for one here.
+Value Elaborator::parseSetting(const std::string &key, const std::string &text, const Expr *initial) {
+  Value value = settingValue(text);
+  if (!initial)
+    return value;
+  bool number = initial->kind == ExprKind::Integer || initial->kind == ExprKind::Float;
+  bool truth = initial->kind == ExprKind::True || initial->kind == ExprKind::False;
+  if (initial->kind == ExprKind::String && value.kind != Value::Kind::None)
+    return Value::stringOf(text);
+  if (value.kind != Value::Kind::String || !(number || truth))
+    return value;
+  error(initial->range, "--set " + key + "=" + text + ": " + (number ? "a number" : "True or False") +
+                            " is expected, in place of this one");
+  return Value::error();
+}
+
 std::shared_ptr<Instance> Elaborator::instantiateModel(const Stmt &model, const Expr *header) {
   Arguments arguments;
   if (header) {
@@ -219,7 +235,7 @@ std::shared_ptr<Instance> Elaborator::instantiateModel(const Stmt &model, const 
       return nullptr;
   }
   for (const auto &[key, text] : options_.set) {
-    if (key == sweptRates) // is about its recipe
+    if (key == sweptRates || isConstant(key)) // the one is about the recipe, the other about the file
       continue;
     size_t dot = key.find('.');
     std::string name = dot == std::string::npos ? key : key.substr(dot + 1);
@@ -235,12 +251,15 @@ std::shared_ptr<Instance> Elaborator::instantiateModel(const Stmt &model, const 
     while (position < names.size() && names[position] != name)
       ++position;
     if (position == names.size()) {
+      for (const auto &[constant, declared] : declarations_.namesIn(declarations_.own()))
+        if (dot == std::string::npos && isConstant(constant))
+          names.push_back(constant);
       std::string near = nearest(name, names);
       error({}, "--set " + key + ": the model " + model.name + " has no argument '" + name + "'")
           .withHelp(near.empty() ? "" : "did you mean '" + near + "'?");
       continue;
     }
-    Value value = *parseSetting(text, name);
+    Value value = parseSetting(key, text, model.parameters[position].initial.get());
     Range range = model.parameters[position].range;
     value.origin = range;
     if (position < arguments.positional.size()) {

@@ -232,6 +232,8 @@ public:
   Value attribute(const Expr &expr, Frame &frame);
   /// What a name stands for at the top level, as the file knows it that it is written in.
   std::optional<Value> global(std::string_view name, const SourceFile *file);
+  const std::string *constantSetting(const Stmt &statement) const;
+  bool isConstant(const std::string &name) const;
   const Stmt *declarationOf(std::string_view name, const SourceFile *file) const;
   /// `training`, `inf`, `PAD`: known without being declared.
   bool isWellKnown(std::string_view name);
@@ -328,7 +330,7 @@ private:
 
   // Entries.cpp
   std::shared_ptr<Instance> instantiateModel(const Stmt &model, const Expr *header);
-  std::optional<Value> parseSetting(const std::string &text, const std::string &name);
+  Value parseSetting(const std::string &key, const std::string &text, const Expr *initial);
   void namePaths(const Value &value, const std::string &path, const std::string &modulePath,
                  std::vector<const Instance *> &seen);
   Value evalSymbol(const Expr &expr, Frame &frame);

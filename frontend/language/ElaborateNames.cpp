@@ -184,6 +184,26 @@ const Stmt *Elaborator::declarationOf(std::string_view name, const SourceFile *f
   return nullptr;
 }
 
+/// What --set says of a constant that the model's own file declares, or takes from another, and that is no argument of
+/// the model's; null where it says nothing.
+const std::string *Elaborator::constantSetting(const Stmt &statement) const {
+  const std::string *found = nullptr;
+  for (const auto &[name, text] : options_.set)
+    if (isConstant(name) && declarations_.find(name, declarations_.own()) == &statement)
+      found = &text;
+  return found;
+}
+
+/// Is it the name of a constant that --set may change?
+bool Elaborator::isConstant(const std::string &name) const {
+  if (modelDeclaration_)
+    for (const Parameter &parameter : modelDeclaration_->parameters)
+      if (parameter.name == name)
+        return false;
+  const Stmt *statement = declarations_.find(name, declarations_.own());
+  return statement && statement->kind == StmtKind::Assign;
+}
+
 std::optional<Value> Elaborator::global(std::string_view name, const SourceFile *file) {
   const Stmt *statement = declarationOf(name, file);
   if (!statement)
@@ -199,7 +219,9 @@ std::optional<Value> Elaborator::global(std::string_view name, const SourceFile 
     return known->second;
   constants_[statement] = Value::error(); // a constant that needs itself stays an error
   Frame frame;
-  Value value = eval(*statement->value, frame);
+  const std::string *set = constantSetting(*statement);
+  Value value =
+      set ? parseSetting(statement->target->text, *set, statement->value.get()) : eval(*statement->value, frame);
   if (value.isInteger())
     value.origin = statement->value->range;
   if (value.isError() && !diagnostics_.hasErrors())

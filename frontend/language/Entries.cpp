@@ -46,19 +46,27 @@ std::vector<Value> Elaborator::inputValues(const Entry &entry,
   return values;
 }
 
-/// Where an input's numbers choose among so many, how many, and by which argument of the model's, where one alone has
-/// that value.
+/// Where an input's numbers choose among so many, how many, and what --set may make another number of: the model's
+/// arguments of that value, and the file's constants.
 void Elaborator::noteIndexLimit(mlir::Value input, mlir::NamedAttrList &attributes) {
   std::optional<int64_t> limit = indexLimit(input);
   if (!limit)
     return;
   attributes.append("kiln.below", builder_.getI64IntegerAttr(*limit));
   std::vector<std::string> equal;
-  for (const auto &[name, value] : model_->arguments)
+  auto consider = [&](const std::string &name, const Value &value) {
     if (value.kind == Value::Kind::Integer && value.integer.constant() == limit)
       equal.push_back(name);
-  if (equal.size() == 1)
-    attributes.append("kiln.below_by", builder_.getStringAttr(equal.front()));
+  };
+  for (const auto &[name, value] : model_->arguments)
+    consider(name, value);
+  for (const auto &[name, declared] : declarations_.namesIn(declarations_.own()))
+    if (isConstant(name))
+      if (auto known = constants_.find(declarations_.find(name, declarations_.own())); known != constants_.end())
+        consider(name, known->second);
+  if (!equal.empty())
+    attributes.append("kiln.below_by",
+                      builder_.getStrArrayAttr(std::vector<llvm::StringRef>(equal.begin(), equal.end())));
 }
 
 void Elaborator::endEntry(Entry &entry, const std::vector<Result> &results, Range range) {

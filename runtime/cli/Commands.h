@@ -26,15 +26,18 @@ struct Common {
 
 /// A program with its weights: the recipe's start, or --load.
 std::unique_ptr<Program> startProgram(const Options &options, Common &common);
-/// The weights that --load and the options beside it name.
-WeightChoice weightChoice(const Options &options);
+/// What --load names.
+std::vector<WeightChoice::File> loadFiles(const Options &options);
+/// That with the options beside it; where there is none, and the manifest of a `recipe` is given, what that one names.
+WeightChoice weightChoice(const Options &options, const Manifest *recipe = nullptr);
 /// Those that the recipe names.
 WeightChoice recipeWeights(const Manifest &manifest);
 /// Initial values, and --load, or, for a training, the recipe's weights; what a partial one does not fit is told on
 /// stderr.
 void startWeights(Program &program, const Options &options, uint32_t seed, bool trains = false);
-/// What the recipe names, in place of what the program has: where a stage begins.
-void takeRecipeWeights(Program &program);
+/// What the recipe names, in place of what the program has: where a stage begins. `partial`: as if it
+/// said so.
+void takeRecipeWeights(Program &program, bool partial);
 /// What the weights that a command begins with bring to read data by: those of --load, of the recipe (of a training),
 /// or the program's own. Throws Error.
 Codings weightCodings(const Options &options, const Common &common, const Manifest &manifest, bool trains = false);

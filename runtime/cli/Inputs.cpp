@@ -34,25 +34,6 @@ static WeightChoice::File weightFile(const std::string &text) {
   return {text.substr(equals + 1), text.substr(0, equals)};
 }
 
-WeightChoice weightChoice(const Options &options) {
-  WeightChoice choice;
-  for (const std::string &text : options.list("load"))
-    choice.files.push_back(weightFile(text));
-  for (const char *option : {"partial", "strip", "rename", "ignore"})
-    if (options.has(option) && choice.empty())
-      throw UsageError(format("--%s is about the weights of --load; there are none", option));
-  choice.partial = options.has("partial");
-  choice.strip = options.list("strip");
-  choice.ignore = options.list("ignore");
-  for (const std::string &text : options.list("rename")) {
-    auto [from, to] = splitAssignment("rename", text);
-    if (!isRename(from, to))
-      throw UsageError("--rename " + text + ": a name has at most one *, and the new one no more than the old");
-    choice.renames.emplace_back(from, to);
-  }
-  return choice;
-}
-
 /// What `weights` of the train block names.
 WeightChoice recipeWeights(const Manifest &manifest) {
   WeightChoice choice;
@@ -74,6 +55,35 @@ WeightChoice recipeWeights(const Manifest &manifest) {
   return choice;
 }
 
+std::vector<WeightChoice::File> loadFiles(const Options &options) {
+  std::vector<WeightChoice::File> files;
+  for (const std::string &text : options.list("load"))
+    files.push_back(weightFile(text));
+  return files;
+}
+
+WeightChoice weightChoice(const Options &options, const Manifest *recipe) {
+  WeightChoice choice;
+  choice.files = loadFiles(options);
+  if (recipe && choice.empty())
+    choice = recipeWeights(*recipe);
+  for (const char *option : {"partial", "strip", "rename", "ignore"})
+    if (options.has(option) && choice.empty())
+      throw UsageError(
+          format("--%s is about the weights of --load%s; there are none", option, recipe ? ", or the recipe's" : ""));
+  choice.partial |= options.has("partial");
+  for (auto [option, list] : {std::pair("strip", &choice.strip), std::pair("ignore", &choice.ignore)})
+    for (const std::string &text : options.list(option))
+      list->push_back(text);
+  for (const std::string &text : options.list("rename")) {
+    auto [from, to] = splitAssignment("rename", text);
+    if (!isRename(from, to))
+      throw UsageError("--rename " + text + ": a name has at most one *, and the new one no more than the old");
+    choice.renames.emplace_back(from, to);
+  }
+  return choice;
+}
+
 static void tellLeft(const std::vector<std::string> &left) {
   constexpr size_t most = 21; // with the note's first
   size_t told = left.size() > most ? most / 2 : left.size();
@@ -83,15 +93,15 @@ static void tellLeft(const std::vector<std::string> &left) {
     std::fprintf(stderr, "  and %zu more\n", left.size() - told);
 }
 
-void takeRecipeWeights(Program &program) {
-  if (WeightChoice choice = recipeWeights(program.manifest()); !choice.empty())
+void takeRecipeWeights(Program &program, bool partial) {
+  WeightChoice choice = recipeWeights(program.manifest());
+  choice.partial |= partial;
+  if (!choice.empty())
     tellLeft(loadWeightFiles(choice, program.weightRequests()));
 }
 
 void startWeights(Program &program, const Options &options, uint32_t seed, bool trains) {
-  WeightChoice choice = weightChoice(options);
-  if (trains && choice.empty())
-    choice = recipeWeights(program.manifest());
+  WeightChoice choice = weightChoice(options, trains ? &program.manifest() : nullptr);
   tellLeft(program.start(seed, choice));
   for (const WeightChoice::File &file : choice.files)
     if (!trains) // which may write its weights where it read them
@@ -114,9 +124,7 @@ Codings fileCodings(const WeightChoice &choice) {
 }
 
 Codings weightCodings(const Options &options, const Common &common, const Manifest &manifest, bool trains) {
-  WeightChoice choice = weightChoice(options);
-  if (trains && choice.empty())
-    choice = recipeWeights(manifest);
+  WeightChoice choice = weightChoice(options, trains ? &manifest : nullptr);
   if (choice.empty() && common.image.weight_bytes)
     return codingsIn(OwnWeights(common.image).tensors().metadata());
   return fileCodings(choice);

@@ -38,7 +38,7 @@ const OptionSpec loadOption = {"load", "[PREFIX=]W.safetensors",
 const OptionSpec splitOption = {"split", "NAME", "train, validation, test, or all of the file (default: the recipe's)"};
 /// What may stand beside --load.
 const OptionSpec loadOptions[] = {
-    {"partial", nullptr, "with --load: take what fits, tell the rest"},
+    {"partial", nullptr, "with --load, or the recipe's weights: take what fits, tell the rest"},
     {"strip", "PREFIX", "with --load: names begin without it", true},
     {"rename", "OLD=NEW", "with --load: other names; * stands for anything", true},
     {"ignore", "PATTERN", "with --load: tensors that are not looked at", true},

@@ -88,7 +88,7 @@ void Training::enter(size_t number) {
   }
   if (number > 0 && visit.first) {
     program_->resetSession(Session::Training, position_.seed);
-    takeRecipeWeights(*program_);
+    takeRecipeWeights(*program_, options_.has("partial"));
   }
   if (from)
     takeResult(from->string());
@@ -166,7 +166,7 @@ void Training::checkOptions(const Options &options) const {
         throw UsageError(format("--%s and --%s write to one file, '%s'", files[k].first.c_str(), files[i].first.c_str(),
                                 files[k].second.c_str()));
   for (const char *option : {"profile", "json"})
-    for (const WeightChoice::File &file : weightChoice(options).files)
+    for (const WeightChoice::File &file : loadFiles(options))
       if (options.has(option) && sameFile(options.text(option), file.path))
         throw UsageError(format("--%s would replace the weights of --load", option));
   for (const auto &[option, path] : files)
@@ -201,7 +201,7 @@ void Training::beginAnew() {
   for (std::string path; path = out_ + format("/previous-%zu.safetensors", files.size() - others), fileExists(path);)
     files.push_back(path);
   for (const std::string &file : files)
-    for (const WeightChoice::File &loaded : weightChoice(options_).files)
+    for (const WeightChoice::File &loaded : loadFiles(options_))
       if (sameFile(file, loaded.path))
         fail("--overwrite would remove '%s', the weights of --load; choose another folder", file.c_str());
   for (const std::string &file : files)

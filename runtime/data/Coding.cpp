@@ -123,22 +123,28 @@ std::vector<std::string> givenNames(const SourceContext &context, const std::str
   return text ? classesIn(*text, key) : std::vector<std::string>();
 }
 
-std::optional<std::vector<std::string>> givenClasses(const SourceContext &context, const std::string &field,
-                                                     const std::set<std::string> &found, size_t limit) {
-  std::vector<std::string> given = givenNames(context, field);
-  if (given.empty())
+static bool isWhole(const std::string &name) {
+  return !name.empty() && name.find_first_not_of("0123456789") == std::string::npos;
+}
+
+std::optional<ClassOrder> givenClasses(const SourceContext &context, const std::string &field,
+                                       const std::set<std::string> &found, size_t limit) {
+  ClassOrder given{givenNames(context, field), "the classes that the weights were trained with"};
+  bool weights = !given.names.empty();
+  if (!weights && context.labels && !std::all_of(found.begin(), found.end(), isWhole))
+    given = {*context.labels, "the model's classes"};
+  if (given.names.empty())
     return std::nullopt;
-  if (limit != 0 && given.size() > limit) {
-    std::fprintf(stderr, "note: data '%s': the weights have %zu classes, the recipe %zu: they are numbered anew\n",
-                 context.spec->name.c_str(), given.size(), limit);
+  if (limit != 0 && given.names.size() > limit) {
+    std::fprintf(stderr, "note: data '%s': the %s %zu classes, the recipe %zu: they are numbered anew\n",
+                 context.spec->name.c_str(), weights ? "weights have" : "model has", given.names.size(), limit);
     return std::nullopt;
   }
-  std::set<std::string_view> known(given.begin(), given.end());
-  auto other = std::find_if(found.begin(), found.end(), [&](const std::string &name) { return !known.contains(name); });
+  auto other = std::find_if(found.begin(), found.end(), [&](const std::string &name) { return given.find(name) < 0; });
   if (other == found.end() || !context.trains)
     return given;
-  std::fprintf(stderr, "note: data '%s': '%s' is none of the weights' %zu classes: they are numbered anew\n",
-               context.spec->name.c_str(), other->c_str(), given.size());
+  std::fprintf(stderr, "note: data '%s': '%s' is none of the %s %zu classes: they are numbered anew\n",
+               context.spec->name.c_str(), other->c_str(), weights ? "weights'" : "model's", given.names.size());
   return std::nullopt;
 }
 
@@ -167,8 +173,8 @@ ClassOrder orderClasses(const SourceContext &context, const std::string &field, 
   size_t most = option && option->isInt() ? static_cast<size_t>(option->integer(1, INT32_MAX)) : 0;
   if (std::optional<std::vector<std::string>> recipes = recipeClasses(context, field))
     return {*recipes, "the recipe's classes"};
-  if (std::optional<std::vector<std::string>> given = givenClasses(context, field, found, most))
-    return {*given, "the classes that the weights were trained with"};
+  if (std::optional<ClassOrder> given = givenClasses(context, field, found, most))
+    return *given;
   if (most != 0 && found.size() > most)
     fail("data '%s' has %zu %s, the recipe %zu classes", context.spec->name.c_str(), found.size(), what, most);
   return {{found.begin(), found.end()}, "the classes of the data"};

@@ -46,17 +46,6 @@ std::optional<CodedNumbers> numbersOf(const Source &source, const std::string &f
 /// stderr. Throws Error where it is damaged, as all of these do.
 std::optional<Vocabulary> givenVocabulary(const SourceContext &context, const std::string &field, Vocabulary::Kind kind,
                                           size_t limit, bool exact = false);
-/// The names of classes, in the order of their numbers, that the weights bring for a field whose data have `found`;
-/// none: there are none, or more than the recipe says (`limit`, 0: any number), or the data have others and are to be
-/// trained on; the latter two are told on stderr.
-std::optional<std::vector<std::string>> givenClasses(const SourceContext &context, const std::string &field,
-                                                     const std::set<std::string> &found, size_t limit = 0);
-/// The names of classes or categories, in the order of their numbers, that the weights bring for a field; none: there
-/// are none.
-std::vector<std::string> givenNames(const SourceContext &context, const std::string &field);
-/// The names of classes where the recipe writes them out (`classes=["no", "yes"]`); that the weights have others, or
-/// another order, is told on stderr.
-std::optional<std::vector<std::string>> recipeClasses(const SourceContext &context, const std::string &field);
 /// Which number each class of a field has.
 struct ClassOrder {
   std::vector<std::string> names;
@@ -64,8 +53,19 @@ struct ClassOrder {
   /// -1 for a class that there is not.
   int32_t find(const std::string &name) const;
 };
-/// By the recipe's names, by those that the weights bring for a field whose data have `found`, else in their sorted
-/// order. Throws Error where the data have more than the recipe's number; `what`: "folders of pictures".
+/// The classes, in the order of their numbers, that the weights bring for a field whose data have `found`, or else
+/// those that the model names, unless `found` are numbers; none: there are none, or more than the recipe says (`limit`,
+/// 0: any number), or the data have others and are to be trained on; the latter two are told on stderr.
+std::optional<ClassOrder> givenClasses(const SourceContext &context, const std::string &field,
+                                       const std::set<std::string> &found, size_t limit = 0);
+/// The names of classes or categories, in the order of their numbers, that the weights bring for a field; none: there
+/// are none.
+std::vector<std::string> givenNames(const SourceContext &context, const std::string &field);
+/// The names of classes where the recipe writes them out (`classes=["no", "yes"]`); that the weights have others, or
+/// another order, is told on stderr.
+std::optional<std::vector<std::string>> recipeClasses(const SourceContext &context, const std::string &field);
+/// By the recipe's names, by those that the weights or the model bring for a field whose data have `found`, else in
+/// their sorted order. Throws Error where the data have more than the recipe's number; `what`: "folders of pictures".
 ClassOrder orderClasses(const SourceContext &context, const std::string &field, const std::set<std::string> &found,
                         const char *what);
 /// The means and deviations of `width` columns.

@@ -222,9 +222,9 @@ void Labels::nameClasses(const std::vector<TableFile> &files, const SourceContex
                ": labels are all whole numbers, or all words");
       words.insert(cell);
     }
-  if (std::optional<std::vector<std::string>> given = givenClasses(context, "label", words)) {
-    classes_ = *given;
-    whose_ = "the classes that the weights were trained with";
+  if (std::optional<ClassOrder> given = givenClasses(context, "label", words)) {
+    classes_ = given->names;
+    whose_ = given->whose;
   } else if (!numbers) {
     classes_.assign(words.begin(), words.end());
   }
@@ -238,7 +238,10 @@ int32_t Labels::of(const TableFile &file, size_t row) const {
     NearestName nearest(cell);
     for (const std::string &name : classes_)
       nearest.consider(name);
-    file.refuse(row, column_, "the label '" + cell + "' is none of " + whose_ + nearest.hint());
+    std::string all = nearest.hint();
+    for (size_t i = 0; nearest.hint().empty() && classes_.size() <= 10 && i < classes_.size(); ++i)
+      all += (i ? ", " : ": ") + classes_[i];
+    file.refuse(row, column_, "the label '" + cell + "' is none of " + whose_ + all);
   }
   int32_t label = 0;
   if (!parseInteger(cell, label) || (count_ >= 0 && (label < 0 || label >= count_)))

@@ -86,8 +86,8 @@ std::vector<std::string> tagNames(const TaggedFile &file, const SourceContext &c
     for (const TaggedWord &word : sentence)
       seen.insert(word.tag);
   size_t limit = classes ? static_cast<size_t>(classes->integer(1, INT32_MAX)) : 0;
-  if (std::optional<std::vector<std::string>> given = givenClasses(context, "tags", seen, limit))
-    return *given;
+  if (std::optional<ClassOrder> given = givenClasses(context, "tags", seen, limit))
+    return given->names;
   if (seen.erase("O"))
     names.push_back("O");
   names.insert(names.end(), seen.begin(), seen.end());
@@ -107,7 +107,8 @@ void addSentences(const TaggedFile &file, const Vocabulary &vocabulary, const Se
         NearestName nearest(word.tag);
         for (const std::string &name : names)
           nearest.consider(name);
-        fail("%s, line %zu: the tag '%s' is none of the %zu that the training file, the weights or the recipe's "
+        fail("%s, line %zu: the tag '%s' is none of the %zu that the training file, the weights, the model or the "
+             "recipe's "
              "classes have%s",
              file.what.c_str(), word.line, word.tag.c_str(), names.size(), nearest.hint().c_str());
       }

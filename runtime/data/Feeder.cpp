@@ -40,7 +40,8 @@ static std::vector<std::string> listed(const std::string &paths) {
 
 Sources::Sources(const Manifest &manifest, std::map<std::string, std::string> overrides, uint32_t seed, Codings given,
                  bool trains)
-    : specs_(manifest.data), overrides_(std::move(overrides)), seed_(seed), given_(std::move(given)), trains_(trains) {
+    : specs_(manifest.data), labels_(manifest.labels), overrides_(std::move(overrides)), seed_(seed),
+      given_(std::move(given)), trains_(trains) {
   for (const auto &[name, path] : overrides_) {
     if (manifest.findSource(name) || replaceSplit(name, path))
       continue;
@@ -117,6 +118,7 @@ Source &Sources::open(const std::string &name) {
     context.seed = seed_;
     context.folders = folders_;
     context.given = &given_;
+    context.labels = &labels_;
     context.trains = trains_;
     source = openSource(context);
   }

@@ -29,6 +29,7 @@ private:
   bool replaceSplit(const std::string &name, const std::string &paths);
 
   std::vector<SourceSpec> specs_;
+  std::vector<std::string> labels_;
   std::map<std::string, std::string> overrides_;
   uint32_t seed_;
   Codings given_;

@@ -43,6 +43,8 @@ struct SourceContext {
   std::string folders;
   /// What the weights bring to read this source by; null: nothing.
   const Codings *given = nullptr;
+  /// What the model calls its classes, for data that the weights bring nothing for; null: it does not say.
+  const std::vector<std::string> *labels = nullptr;
   /// Whether the source is for a training, which may have other classes than its weights had.
   bool trains = false;
 };

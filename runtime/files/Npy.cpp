@@ -79,11 +79,36 @@ void turn(const uint8_t *from, const std::vector<int64_t> &shape, size_t size, u
     }
   }
 }
+/// What is no .npy file, for messages: what people give in its place, by its first bytes.
+const char *seemingly(std::string_view bytes) {
+  static constexpr struct {
+    size_t at;
+    std::string_view bytes;
+    const char *what;
+  } known[] = {
+      {8, "WEBP", "a WebP picture: PNG, JPEG, BMP and GIF are read"},
+      {4, "ftyp", "a picture, film or sound that is not read: pictures are PNG, JPEG, BMP or GIF, sounds .wav"},
+      {0, "II*", "a TIFF picture: PNG, JPEG, BMP and GIF are read"},
+      {0, {"MM\0*", 4}, "a TIFF picture: PNG, JPEG, BMP and GIF are read"},
+      {0, "\x89PNG", "a PNG picture, whose name is to end in .png"},
+      {0, "\xff\xd8\xff", "a JPEG picture, whose name is to end in .jpg"},
+      {8, "WAVE", "a recording, whose name is to end in .wav"},
+      {0, "ID3", "an MP3 recording: .wav files are read"},
+      {0, "\xff\xfb", "an MP3 recording: .wav files are read"},
+      {0, "fLaC", "a FLAC recording: .wav files are read"},
+      {0, "OggS", "an Ogg recording: .wav files are read"},
+      {0, "PK\3\4", "an archive, of arrays perhaps (.npz): give one of its .npy files"},
+  };
+  for (const auto &one : known)
+    if (bytes.size() > one.at && bytes.substr(one.at).starts_with(one.bytes))
+      return one.what;
+  return "not a .npy file";
+}
 } // namespace
 
 TensorView viewNpy(std::string_view bytes, const std::string &what, Memory &turned) {
   if (bytes.size() < 10 || std::memcmp(bytes.data(), "\x93NUMPY", 6) != 0)
-    fail("%s is not a .npy file", what.c_str());
+    fail("%s is %s", what.c_str(), seemingly(bytes));
   uint8_t version = static_cast<uint8_t>(bytes[6]);
   size_t lengthBytes = version == 1 ? 2 : 4, start = 8 + lengthBytes;
   uint32_t length = 0;

@@ -17,7 +17,7 @@ bool isPicture(std::string_view path) {
   std::string end(path.substr(dot + 1));
   for (char &c : end)
     c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return end == "png" || end == "jpg" || end == "jpeg" || end == "bmp" || end == "gif";
+  return end == "png" || end == "jpg" || end == "jpeg" || end == "jpe" || end == "jfif" || end == "bmp" || end == "gif";
 }
 
 //===-- Sizes ----------------------------------------------------------------------------------------------------===//

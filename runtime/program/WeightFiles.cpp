@@ -295,10 +295,14 @@ std::vector<std::string> each(const WeightChoice &choice, const std::vector<Tens
       fillCopies(copies, requests);
     }
   } catch (const Error &error) {
-    std::string prefix = commonPrefix(file, taken);
-    throw prefix.empty()
-        ? error
-        : Error(std::string(error.what()) + "\nhelp: the names begin with '" + prefix + "' there: --strip " + prefix);
+    std::string help, prefix = commonPrefix(file, taken);
+    if (!prefix.empty())
+      help = "the names begin with '" + prefix + "' there: --strip " + prefix;
+    else if (!choice.partial && std::any_of(taken.begin(), taken.end(), [&](const TensorRequest &request) {
+               return tensorMisfits(file, {request}, /*exact=*/false).empty();
+             }))
+      help = "--partial (in a recipe: load(…, partial=True)) takes what fits; the rest begins anew";
+    throw help.empty() ? error : Error(std::string(error.what()) + "\nhelp: " + help);
   }
   return lines;
 }
