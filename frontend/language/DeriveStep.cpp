@@ -25,6 +25,29 @@ bool StepDeriver::set(mlir::Value value, Axis axis) {
   return true;
 }
 
+/// Whether the value's axis has the positions among others.
+bool StepDeriver::isShared(mlir::Value value) const {
+  Axis axis = axisOf(value);
+  return axis != none && !(dimsOf(value)[static_cast<size_t>(axis)] - time_).isConstant();
+}
+
+/// Axes that are shared go together in one order alone, which stays.
+bool StepDeriver::keepOrder(mlir::Operation &op) {
+  std::optional<Dim> order;
+  for (mlir::Value operand : op.getOperands()) {
+    auto found = ahead_.find(operand);
+    if (found == ahead_.end())
+      continue;
+    if (order && *order != found->second)
+      return mixes(&op, "positions with each other");
+    order = found->second;
+  }
+  for (mlir::Value result : op.getResults())
+    if (order && isShared(result))
+      ahead_.try_emplace(result, *order);
+  return true;
+}
+
 /// Of an op each row of whose result is made of those of its operands: what is behind the newest stays there.
 bool StepDeriver::setRows(mlir::Operation &op, Axis axis) {
   int64_t late = 0;
@@ -80,7 +103,7 @@ bool StepDeriver::derive(mlir::Value tokens) {
     int64_t late = 0;
     for (mlir::Value operand : op.getOperands())
       late = std::max(late, late_.lookup(operand));
-    if (!visit(op))
+    if (!visit(op) || !keepOrder(op))
       return false;
     bool apart = llvm::isa<SliceOp>(op) || (op.getNumResults() == 1 && late_.contains(op.getResult(0)));
     if (late > 0 && !apart)
@@ -150,7 +173,9 @@ bool StepDeriver::source(mlir::Operation &op) {
       if (!mentions(dim, time_))
         continue;
       std::optional<int64_t> before = (dim - time_).constant();
-      if (!before || *before < 0 || axis != none || (*before > 0 && llvm::isa<IotaOp, SliceOp>(op)))
+      bool shared = !before && dim.exactDiv(time_) && llvm::isa<ConstantOp, BroadcastOp>(op); // in any order
+      if ((!before && !shared) || axis != none || (before && *before < 0) ||
+          (before && *before > 0 && llvm::isa<IotaOp, SliceOp>(op)))
         return mixes(&op, "positions with each other");
       axis = static_cast<Axis>(i);
     }
@@ -214,9 +239,30 @@ bool StepDeriver::visitReshape(ReshapeOp op) {
   for (auto [i, dim] : llvm::enumerate(to)) {
     if (dim == from[static_cast<size_t>(axis)] && here == before)
       return setRows(*op, static_cast<Axis>(i));
+    if (mentions(dim, time_))
+      return visitShared(op, static_cast<Axis>(i), before, here);
     here = here * dim;
   }
   return mixes(op, "the axis of the sequence with another");
+}
+
+/// The positions and others become one axis, are taken apart again, or go together with more. `before` and `here` are
+/// how many elements there are along the axes in front of theirs, before the reshape and behind it.
+bool StepDeriver::visitShared(ReshapeOp op, Axis axis, const Dim &before, const Dim &here) {
+  mlir::Value operand = op.getOperand();
+  Dim from = dimsOf(operand)[static_cast<size_t>(axisOf(operand))], to = dimsOf(op.getResult())[static_cast<size_t>(axis)];
+  auto known = ahead_.find(operand);
+  if (isShared(operand) && known == ahead_.end()) // it is the same at all positions
+    return to.exactDiv(time_) ? set(op.getResult(), axis) : mixes(op, "the axis of the sequence with another");
+  if (late_.contains(operand) || (from != time_ && !isShared(operand)))
+    return mixes(op, "the axis of the sequence with another");
+  std::optional<Dim> ahead = (known == ahead_.end() ? before : before * known->second).exactDiv(here);
+  std::optional<Dim> group = ahead ? to.exactDiv(time_ * *ahead) : std::nullopt;
+  if (!group)
+    return mixes(op, "the axis of the sequence with another");
+  if (to != time_)
+    ahead_[op.getResult()] = *ahead;
+  return set(op.getResult(), axis);
 }
 
 bool StepDeriver::visitTranspose(TransposeOp op) {
@@ -260,6 +306,8 @@ bool StepDeriver::visitSlice(SliceOp op) {
     return set(moved, axis);
   }
   auto at = static_cast<size_t>(axis);
+  if (isShared(op.getOperand()))
+    return to[at] == from[at] && op.getStrides()[at] == 1 ? set(op.getResult(), axis) : mixes(op, "a part of the sequence");
   if (to[at] == Dim(1) && starts[at] == newestOf(op.getOperand()))
     return newest_.insert(op.getResult()), true;
   std::optional<int64_t> start = starts[at].constant(), before = (to[at] - time_).constant();
@@ -396,6 +444,8 @@ bool StepDeriver::visitPad(PadOp op) {
     return mixes(op, "positions with each other");
   auto at = static_cast<size_t>(axis);
   SmallVector<Dim> low = op.getLow().dims(), high = op.getHigh().dims();
+  if (isShared(op.getOperand()) && low[at] == Dim(0) && high[at] == Dim(0) && op.getInterior()[at] == 0)
+    return set(op.getResult(), axis);
   std::optional<int64_t> before = low[at].constant(), there = earlier(op.getOperand());
   if (high[at] != Dim(0) || op.getInterior()[at] != 0 || !before || !there)
     return mixes(op, "positions with each other");
@@ -533,7 +583,7 @@ mlir::Value StepDeriver::lastOf(Emit &e, mlir::Value value, const Dim &row) {
 
 mlir::Value StepDeriver::last(mlir::Value result) {
   Axis axis = axisOf(result);
-  if (axis == none)
+  if (axis == none || isShared(result))
     return result;
   mlir::OpBuilder b(result.getContext());
   b.setInsertionPointToEnd(&block_);

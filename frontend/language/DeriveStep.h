@@ -11,7 +11,9 @@
 //   a window    a convolution, a pad or a concat before the first position: the newest earlier positions are session
 //               state. Such an axis is T + n long: n earlier positions, then the T new ones. Where the sequence begins
 //               they are what was put there.
-//   the last    the element T - 1, which then stands for the newest token, and goes with no earlier one.
+//   the last    the element T - 1, which then stands for the newest token, and goes with no earlier one;
+//   shared      an axis that has the positions among others, [B * T, n]: what is done to each of its elements, or to
+//               what lies beside them, is done to each position.
 // Any other op mixes positions, and is named.
 #pragma once
 
@@ -66,6 +68,8 @@ private:
   static constexpr Axis none = -1;
 
   Axis axisOf(mlir::Value value) const;
+  bool isShared(mlir::Value value) const;
+  bool keepOrder(mlir::Operation &op);
   bool set(mlir::Value value, Axis axis);
   bool setRows(mlir::Operation &op, Axis axis);
   bool mixes(mlir::Operation *op, const std::string &how);
@@ -75,6 +79,7 @@ private:
   bool visitElementwise(mlir::Operation &op);
   bool visitOverOthers(mlir::Operation &op, llvm::ArrayRef<int64_t> axes, bool vanish);
   bool visitReshape(ReshapeOp op);
+  bool visitShared(ReshapeOp op, Axis axis, const Dim &before, const Dim &here);
   bool visitTranspose(TransposeOp op);
   bool visitBroadcast(BroadcastOp op);
   bool visitSlice(SliceOp op);
@@ -107,6 +112,7 @@ private:
   bool several_;
   const StepStates &states_;
   llvm::DenseMap<mlir::Value, Axis> axes_; // of those that depend on the sequence
+  llvm::DenseMap<mlir::Value, Dim> ahead_; // of an axis that is shared, b * T + t: what goes round slower than t (B)
   llvm::DenseSet<mlir::Value> newest_;     // those that are of its last position: with earlier ones they would be later
   llvm::DenseSet<mlir::Value> cut_;        // slices without the newest positions: only something put before mends them
   llvm::DenseMap<mlir::Value, int64_t> late_; // how many rows behind the newest are there, to be cut off

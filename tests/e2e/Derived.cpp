@@ -195,7 +195,7 @@ INSTANTIATE_TEST_SUITE_P(Models, DerivedAnswer,
 
 INSTANTIATE_TEST_SUITE_P(Models, Derived,
                          testing::Values(Case{"Window", "cpu"}, Case{"Table", "cpu"}, Case{"Carried", "cpu"},
-                                         Case{"Bare", "cpu"}, Case{"Biased", "cpu"}, Case{"Biased", "reference"},
+                                         Case{"Bare", "cpu"}, Case{"Folded", "cpu"}, Case{"Folded", "reference"}, Case{"Biased", "cpu"}, Case{"Biased", "reference"},
                                          Case{"Bigram", "cpu"}, Case{"Newest", "cpu"}, Case{"Owned", "cpu"},
                                          Case{"Scores", "cpu"}, Case{"Capped", "cpu"}, Case{"Capped", "reference"},
                                          Case{"Counted", "cpu"}, Case{"Windows", "cpu"}, Case{"Latest", "cpu"},
