@@ -126,6 +126,10 @@ Value convolve(BoundCall &call) {
   size_t spatial = x.rank() - 2;
   auto stride = call.perAxis(2, spatial), dilation = call.perAxis(4, spatial);
   std::optional<int64_t> groups = call.integer(5);
+  if (!groups && call.values[5].isInteger())
+    call.e.diagnostics().last()->withHelp(
+        "filters of each row's own: give the batch a number in the signature, x: f32[8, 3, H, W], or write the "
+        "products, einsum(\"bkl,bok->bol\", unfold(x, size), w)");
   if (!stride || !dilation || !groups || !positive(call, 2, *stride, 1) || !positive(call, 4, *dilation, 1) ||
       !positive(call, 5, {*groups}, 1))
     return Value::error();

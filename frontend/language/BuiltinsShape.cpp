@@ -382,7 +382,7 @@ static Value split(BoundCall &call) {
   return Value::listOf(std::move(parts));
 }
 
-static Value roll(BoundCall &call) {
+static Value rollAlong(BoundCall &call) {
   std::optional<Value> x = call.tensor(0);
   std::optional<int64_t> shift = call.integer(1), axis = x ? call.axis(2, x->rank()) : std::nullopt;
   if (!shift || !axis)
@@ -403,6 +403,25 @@ static Value roll(BoundCall &call) {
   mlir::Value back = emit.sliceAxis(x->tensor, *axis, extent - cut, cut);
   mlir::Value front = emit.sliceAxis(x->tensor, *axis, Dim(0), extent - cut);
   return Value::tensorOf(emit.concat({back, front}, *axis), x->origins);
+}
+
+static Value roll(BoundCall &call) {
+  Value shifts = call.values[1], axes = call.values[2];
+  if (!shifts.isList() && !axes.isList())
+    return rollAlong(call);
+  if (!shifts.isList() || !axes.isList() || shifts.items->size() != axes.items->size()) {
+    call.e.error(call.range, "roll takes a shift for each axis: roll(x, (1, 2), (0, 1)); here are " + describe(shifts) +
+                                 " and " + describe(axes));
+    return Value::error();
+  }
+  BoundCall one = call;
+  for (auto [shift, axis] : llvm::zip(*shifts.items, *axes.items)) {
+    one.values = {one.values[0], shift, axis};
+    one.values[0] = rollAlong(one);
+    if (one.values[0].isError())
+      break;
+  }
+  return one.values[0];
 }
 
 //===-- Blocks at computed places ---------------------------------------------------------------------------------===//
@@ -505,7 +524,7 @@ llvm::ArrayRef<Builtin> shapeBuiltins() {
       // With more on each side: a number for each axis; mode "constant", "reflect", "replicate" or "circular".
       // torch.nn.functional.pad.
       {"pad", "x, low, high, value=0, mode=\"constant\"", pad},
-      // Moved round along an axis. torch.roll.
+      // Moved round along an axis, or by a tuple of shifts along as many. torch.roll.
       {"roll", "x, shift, axis", roll},
       // One behind the other along an axis (the last; the first in PyTorch). torch.cat.
       {"concat", "*tensors, axis=-1", concat},

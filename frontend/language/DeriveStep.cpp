@@ -250,7 +250,8 @@ bool StepDeriver::visitReshape(ReshapeOp op) {
 /// how many elements there are along the axes in front of theirs, before the reshape and behind it.
 bool StepDeriver::visitShared(ReshapeOp op, Axis axis, const Dim &before, const Dim &here) {
   mlir::Value operand = op.getOperand();
-  Dim from = dimsOf(operand)[static_cast<size_t>(axisOf(operand))], to = dimsOf(op.getResult())[static_cast<size_t>(axis)];
+  Dim from = dimsOf(operand)[static_cast<size_t>(axisOf(operand))],
+      to = dimsOf(op.getResult())[static_cast<size_t>(axis)];
   auto known = ahead_.find(operand);
   if (isShared(operand) && known == ahead_.end()) // it is the same at all positions
     return to.exactDiv(time_) ? set(op.getResult(), axis) : mixes(op, "the axis of the sequence with another");
@@ -307,7 +308,8 @@ bool StepDeriver::visitSlice(SliceOp op) {
   }
   auto at = static_cast<size_t>(axis);
   if (isShared(op.getOperand()))
-    return to[at] == from[at] && op.getStrides()[at] == 1 ? set(op.getResult(), axis) : mixes(op, "a part of the sequence");
+    return to[at] == from[at] && op.getStrides()[at] == 1 ? set(op.getResult(), axis)
+                                                          : mixes(op, "a part of the sequence");
   if (to[at] == Dim(1) && starts[at] == newestOf(op.getOperand()))
     return newest_.insert(op.getResult()), true;
   std::optional<int64_t> start = starts[at].constant(), before = (to[at] - time_).constant();

@@ -347,6 +347,7 @@ private:
   Value evalAs(Wanted wanted, const Expr &expr, Frame &frame);
   bool reportForeignPrefix(const Expr &expr, Frame &frame);
   void noteHidden(const Expr &expr, const Frame &frame, size_t errorsBefore);
+  void noteHiddenFunction(const Expr &call, const Value &callee, const Frame &frame, size_t errorsBefore);
   void noteUse(const Stmt &function, const Frame &frame);
   void settleBounds();
   void lowerBounds(Entry &entry);

@@ -214,6 +214,7 @@ Value Elaborator::evalKind(const Expr &expr, Frame &frame) {
     size_t errorsBefore = diagnostics_.size();
     Value value = call(callee, arguments, expr.range, frame);
     noteHidden(expr, frame, errorsBefore);
+    noteHiddenFunction(expr, callee, frame, errorsBefore);
     return value;
   }
   case ExprKind::Index: {
@@ -291,6 +292,27 @@ std::optional<std::vector<Value>> Elaborator::iterate(const Value &value, Range 
   else if (value.isTensor())
     diagnostic.withHelp("for a loop over time, write scan t in T, and take x[:, t]");
   return std::nullopt;
+}
+
+/// dropout(x, p) where an argument or a variable is called dropout, which cannot be called: says so.
+void Elaborator::noteHiddenFunction(const Expr &call, const Value &callee, const Frame &frame, size_t errorsBefore) {
+  const Expr &name = call.child(0);
+  bool fails = callee.isTensor() || callee.isNumber() || callee.isNone() || callee.isList() ||
+               callee.kind == Value::Kind::String;
+  if (diagnostics_.size() != errorsBefore + 1 || !fails || name.kind != ExprKind::Name ||
+      (!global(name.text, name.range.file) && !findBuiltin(name.text, Space::General)))
+    return;
+  Range set;
+  if (auto local = frame.locals.find(name.text); local != frame.locals.end())
+    set = local->second.range;
+  else if (frame.self && frame.self->module && !frame.self->setAt.contains(name.text))
+    for (const Parameter &parameter : frame.self->module->parameters)
+      if (parameter.name == name.text)
+        set = parameter.range;
+  if (set.file)
+    diagnostics_.last()
+        ->note(set, "since here '" + name.text + "' is " + describe(callee) + ", and hides the function " + name.text)
+        .withHelp("give it another name");
 }
 
 /// Where what was written last failed and names an attribute that hides an argument or a module: says so.

@@ -198,15 +198,48 @@ static std::optional<size_t> countSubscripts(Elaborator &e, const Expr &expr, co
   return std::nullopt;
 }
 
-/// One subscript that takes an axis: a number or a tensor.
+/// x[:, [0, 2]]: numbers as an i32 tensor; nullopt after an error.
+static std::optional<Value> listedIndex(Elaborator &e, const Value &base, const Value &list, Range range,
+                                        const Dim &extent, size_t axis) {
+  llvm::SmallVector<int32_t> numbers;
+  for (const Value &item : *list.items) {
+    std::optional<int64_t> number =
+        item.isInteger() ? fromEnd(e, item.integer, extent).constant() : std::optional<int64_t>();
+    if (!number) {
+      e.error(range, "a list of indices holds whole numbers known at compile time; there is " + describe(item))
+          .withHelp("as a tensor they may be computed: x[:, stack(i, j)]");
+      return std::nullopt;
+    }
+    if (*number < 0 || !e.provablyNonNegative(extent - Dim(1) - Dim(*number))) {
+      Diagnostic &diagnostic = e.error(range, "the index " + std::to_string(*number) +
+                                                  " is not shown to be inside of an axis of extent " + extent.str());
+      e.noteDim(diagnostic, extent, base.originOf(axis));
+      return std::nullopt;
+    }
+    numbers.push_back(static_cast<int32_t>(*number));
+  }
+  Emit emit = e.emit(range);
+  mlir::Type type = tensorType({Dim(static_cast<int64_t>(numbers.size()))}, emit.b.getI32Type());
+  auto contents = mlir::DenseElementsAttr::get(llvm::cast<mlir::ShapedType>(type), llvm::ArrayRef<int32_t>(numbers));
+  return Value::tensorOf(emit.create<ConstantOp>(type, contents));
+}
+
+/// One subscript that takes an axis: a number, several in a list, or a tensor.
 static bool planIndex(Elaborator &e, const Value &base, const Value &value, Range range, const Dim &extent, size_t axis,
                       IndexPlan &plan) {
   if (value.isTensor()) {
     plan.picks.push_back({axis, value, range});
     return true;
   }
+  if (value.isList() && !value.items->empty()) {
+    std::optional<Value> listed = listedIndex(e, base, value, range, extent, axis);
+    if (listed)
+      plan.picks.push_back({axis, *listed, range});
+    return listed.has_value();
+  }
   if (!value.isInteger()) {
-    e.error(range, "an index is a number, a range, None or an integer tensor; this is " + describe(value));
+    e.error(range,
+            "an index is a number, a list of numbers, a range, None or an integer tensor; this is " + describe(value));
     return false;
   }
   Dim start = fromEnd(e, value.integer, extent);

@@ -1,5 +1,6 @@
 // Execution of statements.
 #include "frontend/language/ElaborateScan.h"
+#include "frontend/language/Hints.h"
 #include "frontend/language/Limits.h"
 #include "frontend/language/Parts.h"
 
@@ -139,15 +140,35 @@ void Elaborator::assign(const Expr &target, const Value &value, Frame &frame, Ra
     markError(target, frame);
     return;
   }
-  std::optional<std::vector<Value>> items = iterate(value, valueRange);
+  std::optional<std::vector<Value>> items;
+  std::string names = std::to_string(target.children.size()) + " names are assigned, but ";
+  if (value.isTensor())
+    error(target.range, names + "this is one value, " + describe(value))
+        .note(valueRange, "it comes from here")
+        .withHelp("write y = …; the parts of a tensor are y[0], y[1], …, or those of split(y, n, axis)");
+  else
+    items = iterate(value, valueRange);
   if (items && items->size() != target.children.size()) {
-    error(target.range, std::to_string(target.children.size()) + " names are assigned, but there are " +
-                            std::to_string(items->size()) + " values")
+    error(target.range, names + "there are " + std::to_string(items->size()) + " values")
         .note(valueRange, "the values come from here");
     items.reset();
   }
   for (size_t i = 0; i < target.children.size(); ++i)
     assign(target.child(i), items ? (*items)[i] : Value::error(), frame, valueRange);
+}
+
+/// q, k, v = x.split(n), values, i = x.median(1): what PyTorch gives there and Kiln does not.
+static void noteOtherParts(Elaborator &e, const Expr &value, const Frame &frame, size_t errorsBefore) {
+  if (e.diagnostics().size() != errorsBefore + 1 || value.kind != ExprKind::Call)
+    return;
+  const Expr &callee = value.child(0);
+  const Value *part = frame.self && callee.kind == ExprKind::Name ? frame.self->find(callee.text) : nullptr;
+  if (part && part->kind == Value::Kind::Instance && part->instance->module &&
+      part->instance->module->name == "MultiheadAttention")
+    e.diagnostics().last()->withHelp(
+        "it gives PyTorch's first result alone, its function weights(query, key) the second one");
+  else if (std::string_view other = otherThan(callee.text); !other.empty() && !part)
+    e.diagnostics().last()->withHelp("here " + std::string(callee.text) + " is another one: " + std::string(other));
 }
 
 static void executeAssign(Elaborator &e, const Stmt &statement, Frame &frame) {
@@ -174,7 +195,9 @@ static void executeAssign(Elaborator &e, const Stmt &statement, Frame &frame) {
         setAttribute(*frame.self, child->text, frame.locals[child->text].value, child->range);
     return;
   }
+  size_t errorsBefore = e.diagnostics().size();
   e.assign(*statement.target, value, frame, statement.value->range);
+  noteOtherParts(e, *statement.value, frame, errorsBefore);
 }
 
 /// An attribute that is a function without arguments: reading it calls it.

@@ -346,7 +346,7 @@ static constexpr std::pair<std::string_view, std::string_view> functions[] = {
     {"no_grad", "stop_gradient(x), or frozen(part)"},
     {"nonzero", "left out: shapes do not depend on what tensors hold; a mask says which count"},
     {"nonzero_static", "left out: shapes do not depend on what tensors hold; a mask says which count"},
-    {"norm", "vector_norm(x, axis)"},
+    {"norm", "vector_norm(x, axis=None, order=2)"},
     {"not_equal", "a != b"},
     {"nuclear_norm", "sum(sqrt(relu(eigh(x.T @ x)[0])))"},
     {"numel", "the product of x.shape"},
@@ -414,7 +414,7 @@ static constexpr std::pair<std::string_view, std::string_view> functions[] = {
     {"short", "x.to(i32)"},
     {"sigmoid_focal_loss", "focal(x, y)"},
     {"signbit", "negative(x)"},
-    {"size", "x.shape"},
+    {"size", "x.shape, x.shape[n]"},
     {"slice_scatter", "update(x, y, start, axis)"},
     {"smooth_l1_loss", "smooth_l1(x, y)"},
     {"SmoothL1Loss", "smooth_l1(x, y)"},
@@ -451,7 +451,7 @@ static constexpr std::pair<std::string_view, std::string_view> functions[] = {
     {"triplet_margin_with_distance_loss", "mean(relu(distance(a, p) - distance(a, n) + margin))"},
     {"TripletMarginLoss", "triplet(anchor, positive, negative)"},
     {"TripletMarginWithDistanceLoss", "mean(relu(distance(a, p) - distance(a, n) + margin))"},
-    {"triu", "~tril_mask(n, m, above=-1)"},
+    {"triu", "upper(x, above=n); triu(ones(T, T), 1) as a mask is ~tril_mask(T, T)"},
     {"triu_indices", "combinations_of(n), for the pairs above the diagonal"},
     {"true_divide", "a / b"},
     {"type", "x.to(f32)"},
@@ -482,6 +482,38 @@ static constexpr std::pair<std::string_view, std::string_view> functions[] = {
     {"zero_", "x = zeros(x.shape)"},
     {"zeros_like", "zeros(x.shape)"},
 };
+
+/// What has PyTorch's name and takes something else for granted.
+static constexpr std::pair<std::string_view, std::string_view> others[] = {
+    {"argmax", "of the last axis where none is given, PyTorch's of all elements: argmax(x.flatten())"},
+    {"argmin", "of the last axis where none is given, PyTorch's of all elements: argmin(x.flatten())"},
+    {"cosine_similarity", "along the last axis where none is given, PyTorch's along axis 1"},
+    {"cross_entropy", "the classes are the last axis, PyTorch's axis 1"},
+    {"diag", "it makes matrices of rows; what stands on a matrix' diagonal is diagonal(x)"},
+    {"gather", "gather(x, indices, axis)"},
+    {"layer_norm", "layer_norm(x, scale, bias), without PyTorch's shape"},
+    {"max", "PyTorch's second argument is an axis, max(x, axis=n); argmax(x, n) is where they are"},
+    {"median", "of the last axis where none is given, PyTorch's of all elements; the values alone"},
+    {"min", "PyTorch's second argument is an axis, min(x, axis=n); argmin(x, n) is where they are"},
+    {"normalize", "along the last axis where none is given, PyTorch's along axis 1"},
+    {"pad",
+     "pad(x, low, high) has a number for each axis, the first one first: PyTorch's pad(x, (1, 2)) of [B, C, L] is "
+     "pad(x, (0, 0, 1), (0, 0, 2))"},
+    {"quantile", "of the last axis where none is given, PyTorch's of all elements"},
+    {"scatter_add",
+     "scatter_add(x, indices, updates, axis) is PyTorch's index_add; scatter_reduce(x, indices, updates, "
+     "axis) its scatter_add"},
+    {"split", "split(x, n, axis) makes n parts, as PyTorch's chunk does; parts of n are a tuple of sizes"},
+    {"std", "it divides by n: std(x, correction=1) is PyTorch's"},
+    {"var", "it divides by n: var(x, correction=1) is PyTorch's"},
+};
+
+std::string_view otherThan(std::string_view name) {
+  for (const auto &[same, here] : others)
+    if (same == name)
+      return here;
+  return {};
+}
 
 std::string_view hereCalled(std::string_view name) {
   for (const auto &[theirs, here] : functions)

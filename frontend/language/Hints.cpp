@@ -165,10 +165,11 @@ bool Elaborator::reportForeignPrefix(const Expr &expr, Frame &frame) {
       (frame.self && frame.self->find(first->text)) || global(first->text, first->range.file))
     return false;
   Diagnostic &diagnostic = error(first->range, "unknown name '" + first->text + "'");
-  std::string_view here = hereCalled(expr.text);
+  std::string_view here = hereCalled(expr.text), other = otherThan(expr.text);
   if (global(expr.text, expr.range.file) || findBuiltin(expr.text, Space::General) || isWellKnown(expr.text) ||
       dtypeByName(expr.text))
-    diagnostic.withHelp("what is built in has no prefix: write " + expr.text);
+    diagnostic.withHelp("what is built in has no prefix: write " + expr.text +
+                        (other.empty() ? "" : " (" + std::string(other) + ")"));
   else if (!here.empty())
     diagnostic.withHelp(hereHint(expr.text));
   else if (std::string near = nearest(expr.text, visibleNames(frame, Wanted::Callable, expr.range.file)); !near.empty())
