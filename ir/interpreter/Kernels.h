@@ -2,11 +2,9 @@
 #pragma once
 
 #include "ir/interpreter/Interpreter.h"
+#include "runtime/support/Walk.h"
 
 #include "llvm/ADT/DenseMap.h"
-
-#include <cmath>
-#include <type_traits>
 
 namespace kiln::interpreter {
 
@@ -47,14 +45,6 @@ absl::Status failure(mlir::Operation *op, const std::string &message);
 /// Calls f<T>(...) with the storage type of the tensor's elements.
 template <typename F> auto onStorage(const HostTensor &tensor, F f) {
   return tensor.isFloat() ? f(double{}) : f(int64_t{});
-}
-
-/// Integers are never NaN.
-template <typename T> bool isNan(T value) {
-  if constexpr (std::is_floating_point_v<T>)
-    return std::isnan(value);
-  else
-    return false;
 }
 
 } // namespace kiln::interpreter

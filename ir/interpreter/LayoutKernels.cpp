@@ -1,7 +1,7 @@
 // Sources and layout: constants, iota, random bits, and ops that move elements.
 #include "ir/interpreter/Kernels.h"
-#include "ir/interpreter/Philox.h"
 #include "ir/interpreter/Walk.h"
+#include "runtime/support/Philox.h"
 
 namespace kiln::interpreter {
 
@@ -66,7 +66,7 @@ Status randomBits(Call &call) {
   std::vector<int64_t> &out = call.out[0].integers;
   for (size_t e = 0; e < out.size(); e += 4) {
     counter[0] = static_cast<uint32_t>(e / 4);
-    std::array<uint32_t, 4> words = philox4x32(counter, key);
+    std::array<uint32_t, 4> words = philox(counter, key);
     for (size_t w = 0; w < 4 && e + w < out.size(); ++w)
       out[e + w] = words[w];
   }

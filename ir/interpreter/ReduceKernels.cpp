@@ -13,9 +13,6 @@ namespace {
 using absl::OkStatus;
 using absl::Status;
 
-bool isNaN(double value) { return std::isnan(value); }
-bool isNaN(int64_t) { return false; }
-
 template <typename T> T neutral(ReduceKind kind, mlir::Type element) {
   constexpr bool real = std::is_same_v<T, double>;
   switch (kind) {
@@ -55,9 +52,9 @@ template <typename T, typename F> void withCombiner(ReduceKind kind, F loop) {
   case ReduceKind::prod:
     return loop(wrap([](auto a, auto b) { return a * b; }));
   case ReduceKind::max:
-    return loop([](T a, T b) { return isNaN(a) || b < a ? a : b; });
+    return loop([](T a, T b) { return isNan(a) || b < a ? a : b; });
   case ReduceKind::min:
-    return loop([](T a, T b) { return isNaN(a) || b > a ? a : b; });
+    return loop([](T a, T b) { return isNan(a) || b > a ? a : b; });
   case ReduceKind::any:
     return loop([](T a, T b) -> T { return a != 0 || b != 0; });
   case ReduceKind::all:
@@ -122,9 +119,9 @@ Status argReduce(Call &call) {
     const T *values = in.data<T>().data();
     eachLine(in, op.getAxis(), [&](int64_t base, int64_t step) {
       int64_t best = 0;
-      for (int64_t i = 1; i < extent && !isNaN(values[base + best * step]); ++i) {
+      for (int64_t i = 1; i < extent && !isNan(values[base + best * step]); ++i) {
         T value = values[base + i * step], champion = values[base + best * step];
-        if (isNaN(value) || (largest ? value > champion : value < champion))
+        if (isNan(value) || (largest ? value > champion : value < champion))
           best = i;
       }
       call.out[0].integers[line++] = best;
@@ -155,16 +152,6 @@ Status cumsum(Call &call) {
   for (int64_t &value : out.integers)
     value = wrapTo(out.element, value);
   return OkStatus();
-}
-
-/// Indices of a line in order: NaN counts as the largest, equal elements keep their order.
-template <typename T> void sortLine(std::vector<int64_t> &order, const T *values, int64_t step, bool descending) {
-  std::iota(order.begin(), order.end(), 0);
-  auto less = [&](T a, T b) { return isNaN(b) ? !isNaN(a) : a < b; };
-  std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-    T left = values[(descending ? b : a) * step], right = values[(descending ? a : b) * step];
-    return less(left, right) || (!less(right, left) && a < b);
-  });
 }
 
 /// Sorted lines along an axis, the first `kept` of each.

@@ -12,38 +12,6 @@ namespace {
 using absl::OkStatus;
 using absl::Status;
 
-struct Window {
-  llvm::ArrayRef<int64_t> size, strides, low;
-};
-
-/// Calls f(windowIndex, offsetInOperand) for each element inside the operand, of each window, row-major.
-template <typename F>
-void eachElement(const Window &window, const HostTensor &operand, const HostTensor &windows, F f) {
-  size_t rank = operand.shape.size();
-  std::vector<int64_t> strides = operand.strides(), at(rank, 0), in(rank, 0);
-  for (int64_t w = 0; w < windows.size(); ++w) {
-    std::fill(in.begin(), in.end(), 0);
-    while (true) {
-      int64_t offset = 0;
-      bool inside = true;
-      for (size_t d = 0; d < rank && inside; ++d) {
-        int64_t place = at[d] * window.strides[d] + in[d] - window.low[d];
-        inside = place >= 0 && place < operand.shape[d];
-        offset += place * strides[d];
-      }
-      if (inside)
-        f(w, offset);
-      size_t d = rank;
-      for (; d > 0 && ++in[d - 1] == window.size[d - 1]; --d)
-        in[d - 1] = 0;
-      if (d == 0)
-        break;
-    }
-    for (size_t d = rank; d > 0 && ++at[d - 1] == windows.shape[d - 1]; --d)
-      at[d - 1] = 0;
-  }
-}
-
 template <typename T> T neutralOf(ReduceKind kind, mlir::Type element) {
   if (kind == ReduceKind::sum)
     return 0;
@@ -55,7 +23,7 @@ template <typename T> T neutralOf(ReduceKind kind, mlir::Type element) {
 
 Status reduceWindow(Call &call) {
   auto op = llvm::cast<ReduceWindowOp>(call.op);
-  Window window{op.getWindow(), op.getStrides(), op.getLow()};
+  WindowSteps window{op.getWindow(), op.getStrides(), op.getLow()};
   const HostTensor &in = *call.in[0];
   HostTensor &out = call.out[0];
   ReduceKind reduction = op.getKind();
@@ -79,7 +47,7 @@ Status reduceWindow(Call &call) {
 
 Status reduceWindowGrad(Call &call) {
   auto op = llvm::cast<ReduceWindowGradOp>(call.op);
-  Window window{op.getWindow(), op.getStrides(), op.getLow()};
+  WindowSteps window{op.getWindow(), op.getStrides(), op.getLow()};
   const HostTensor &in = *call.in[0], &gradient = *call.in[1];
   bool largest = op.getKind() == ReduceKind::max;
   onStorage(in, [&](auto kind) {

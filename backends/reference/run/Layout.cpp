@@ -1,6 +1,8 @@
 // Sources and layout: constants, iota, random bits, and ops that move elements.
 #include "backends/reference/run/Evaluate.h"
 
+#include "runtime/support/Philox.h"
+
 namespace kiln::reference {
 
 using sdk::OpCode;
@@ -59,18 +61,6 @@ bool extent(Call &call) {
   return true;
 }
 
-/// Philox4x32-10: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC11).
-std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
-  for (int round = 0; round < 10; ++round) {
-    uint64_t first = uint64_t{0xD2511F53} * counter[0], second = uint64_t{0xCD9E8D57} * counter[2];
-    counter = {static_cast<uint32_t>(second >> 32) ^ counter[1] ^ key[0], static_cast<uint32_t>(second),
-               static_cast<uint32_t>(first >> 32) ^ counter[3] ^ key[1], static_cast<uint32_t>(first)};
-    key[0] += 0x9E3779B9;
-    key[1] += 0xBB67AE85;
-  }
-  return counter;
-}
-
 bool randomBits(Call &call) {
   std::array<uint32_t, 2> key = {static_cast<uint32_t>(call.in[0]->integers[0]),
                                  static_cast<uint32_t>(call.integer("stream"))};
@@ -80,7 +70,7 @@ bool randomBits(Call &call) {
   std::vector<int64_t> &out = call.out[0]->integers;
   for (size_t e = 0; e < out.size(); e += 4) {
     counter[0] = static_cast<uint32_t>(e / 4);
-    std::array<uint32_t, 4> words = philox4x32(counter, key);
+    std::array<uint32_t, 4> words = philox(counter, key);
     for (size_t w = 0; w < 4 && e + w < out.size(); ++w)
       out[e + w] = words[w];
   }

@@ -11,9 +11,6 @@ using sdk::OpCode;
 
 namespace {
 
-bool isNaN(double value) { return std::isnan(value); }
-bool isNaN(int64_t) { return false; }
-
 template <typename T> T neutral(std::string_view kind, kiln_dtype dtype) {
   if (kind == "prod" || kind == "all")
     return 1;
@@ -33,9 +30,9 @@ template <typename T, typename F> void withCombiner(std::string_view kind, F loo
   else if (kind == "prod")
     loop([](T a, T b) { return T(W(a) * W(b)); });
   else if (kind == "max")
-    loop([](T a, T b) { return isNaN(a) || b < a ? a : b; });
+    loop([](T a, T b) { return isNan(a) || b < a ? a : b; });
   else if (kind == "min")
-    loop([](T a, T b) { return isNaN(a) || b > a ? a : b; });
+    loop([](T a, T b) { return isNan(a) || b > a ? a : b; });
   else if (kind == "any")
     loop([](T a, T b) { return T(a != 0 || b != 0); });
   else
@@ -99,9 +96,9 @@ bool argReduce(Call &call, size_t axis) {
     const T *values = in.data<T>().data();
     eachLine(in, axis, [&](int64_t base, int64_t step) {
       int64_t best = 0;
-      for (int64_t i = 1; i < extent && !isNaN(values[base + best * step]); ++i) {
+      for (int64_t i = 1; i < extent && !isNan(values[base + best * step]); ++i) {
         T value = values[base + i * step], champion = values[base + best * step];
-        if (isNaN(value) || (largest ? value > champion : value < champion))
+        if (isNan(value) || (largest ? value > champion : value < champion))
           best = i;
       }
       call.out[0]->integers[static_cast<size_t>(line++)] = best;
@@ -135,16 +132,6 @@ bool cumsum(Call &call, size_t axis) {
   });
   out.wrap();
   return true;
-}
-
-/// Indices of a line in order: NaN counts as the largest, equal elements keep their order.
-template <typename T> void sortLine(std::vector<int64_t> &order, const T *values, int64_t step, bool descending) {
-  std::iota(order.begin(), order.end(), 0);
-  auto less = [&](T a, T b) { return isNaN(b) ? !isNaN(a) : a < b; };
-  std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-    T left = values[(descending ? b : a) * step], right = values[(descending ? a : b) * step];
-    return less(left, right) || (!less(right, left) && a < b);
-  });
 }
 
 /// Sorted lines along an axis, the first `kept` of each.

@@ -10,38 +10,7 @@ using sdk::OpCode;
 
 namespace {
 
-struct Window {
-  Shape size, strides, low;
-};
-
-/// Calls f(windowIndex, offsetInOperand) for each element inside the operand, of each window, row-major.
-template <typename F> void eachElement(const Window &window, const Tensor &operand, const Tensor &windows, F f) {
-  size_t rank = operand.rank();
-  Shape strides = operand.strides(), at(rank, 0), in(rank, 0);
-  for (int64_t w = 0; w < windows.size(); ++w) {
-    std::fill(in.begin(), in.end(), 0);
-    while (true) {
-      int64_t offset = 0;
-      bool inside = true;
-      for (size_t d = 0; d < rank && inside; ++d) {
-        int64_t place = at[d] * window.strides[d] + in[d] - window.low[d];
-        inside = place >= 0 && place < operand.shape[d];
-        offset += place * strides[d];
-      }
-      if (inside)
-        f(static_cast<size_t>(w), static_cast<size_t>(offset));
-      size_t d = rank;
-      for (; d > 0 && ++in[d - 1] == window.size[d - 1]; --d)
-        in[d - 1] = 0;
-      if (d == 0)
-        break;
-    }
-    for (size_t d = rank; d > 0 && ++at[d - 1] == windows.shape[d - 1]; --d)
-      at[d - 1] = 0;
-  }
-}
-
-bool reduceWindow(Call &call, const Window &window, std::string_view kind) {
+bool reduceWindow(Call &call, const WindowSteps &window, std::string_view kind) {
   const Tensor &in = *call.in[0];
   Tensor &out = *call.out[0];
   bool sum = kind == "sum", largest = kind == "max";
@@ -60,7 +29,7 @@ bool reduceWindow(Call &call, const Window &window, std::string_view kind) {
       T &total = totals[w], value = values[offset];
       if (sum)
         total = T(W(total) + W(value));
-      else if (!std::isnan(total) && (std::isnan(value) || (largest ? value > total : value < total)))
+      else if (!isNan(total) && (isNan(value) || (largest ? value > total : value < total)))
         total = value;
     });
   });
@@ -68,7 +37,7 @@ bool reduceWindow(Call &call, const Window &window, std::string_view kind) {
   return true;
 }
 
-bool reduceWindowGrad(Call &call, const Window &window, bool largest) {
+bool reduceWindowGrad(Call &call, const WindowSteps &window, bool largest) {
   const Tensor &in = *call.in[0], &gradient = *call.in[1];
   Tensor &out = *call.out[0];
   if (in.shape != out.shape || gradient.rank() != in.rank())
@@ -84,7 +53,7 @@ bool reduceWindowGrad(Call &call, const Window &window, bool largest) {
         return;
       }
       T champion = values[static_cast<size_t>(best[w])], value = values[offset];
-      if (!std::isnan(champion) && (std::isnan(value) || (largest ? value > champion : value < champion)))
+      if (!isNan(champion) && (isNan(value) || (largest ? value > champion : value < champion)))
         best[w] = static_cast<int64_t>(offset);
     });
     for (size_t w = 0; w < best.size(); ++w)
@@ -100,9 +69,9 @@ bool reduceWindowGrad(Call &call, const Window &window, bool largest) {
 } // namespace
 
 bool windowed(Call &call) {
-  Window window{call.op.ints("window"), call.op.ints("strides"), call.op.ints("low")};
-  for (const Shape *list : {&window.size, &window.strides})
-    if (std::any_of(list->begin(), list->end(), [](int64_t i) { return i < 1; }))
+  WindowSteps window{call.op.ints("window"), call.op.ints("strides"), call.op.ints("low")};
+  for (Ints list : {window.size, window.strides})
+    if (std::any_of(list.begin(), list.end(), [](int64_t i) { return i < 1; }))
       return call.fail("windows and strides have to be positive");
   std::string_view kind = call.op.text("kind");
   return call.op.code == OpCode::ReduceWindow ? reduceWindow(call, window, kind)
