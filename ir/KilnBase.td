@@ -23,6 +23,8 @@ def Kiln_FloatElements : Kiln_Trait<"FloatElements">;
 def Kiln_NumberElements : Kiln_Trait<"NumberElements">;
 def Kiln_IntegerElements : Kiln_Trait<"IntegerElements">;
 def Kiln_BitElements : Kiln_Trait<"BitElements">;
+def Kiln_AxisBelowRank : Kiln_Trait<"AxisBelowRank">;   // (C1) axis is below the first result's rank
+def Kiln_NoGradient : Kiln_Trait<"NoGradient">;         // none flows through it: zero where there is one
 
 // MLIR's AllTypesMatch with the constraint's number in its message.
 class Kiln_AllTypesMatch<string number, list<string> names> : AllTypesMatch<names> {
@@ -82,6 +84,13 @@ class Kiln_Op<string mnemonic, Kiln_Class c, Kiln_Cost k, list<Trait> traits = [
   Kiln_Elements elements = Kiln_Any;
   // How far an elementwise op's float result may be from the exact one, in units in the last place.
   string ulps = !cond(!le(k.level, Kiln_Cheap.level): "0", !le(k.level, Kiln_Polynomial.level): "4", true: "16");
+  // What an elementwise op is of floats and of integers (in unsigned arithmetic, which wraps), in C++ of x, or of x and y:
+  // the interpreter and the reference compute it. A function of one element the language has under the op's name.
+  string real = "";
+  string whole = "";
+  // ONNX's op that is the same, and the first opset with it as it is read.
+  string onnx = "";
+  int opset = 7;
 }
 class Kiln_PureOp<string mnemonic, Kiln_Class c, Kiln_Cost k, list<Trait> traits = []>
     : Kiln_Op<mnemonic, c, k, !listconcat(traits, [Pure])>;

@@ -38,9 +38,9 @@ class Kiln_UnaryComposite<string mnemonic, string formula, Kiln_Elements e, Kiln
   let assemblyFormat = "$operand attr-dict `:` type($result)";
 }
 
-def Kiln_ReluOp : Kiln_UnaryComposite<"relu", "max(x, 0); gradient 0 at 0", Kiln_Numbers, Kiln_Cheap>;
+def Kiln_ReluOp : Kiln_UnaryComposite<"relu", "max(x, 0); gradient 0 at 0", Kiln_Numbers, Kiln_Cheap> { let onnx = "Relu"; }
 def Kiln_SiluOp : Kiln_UnaryComposite<"silu", "x * sigmoid(x)", Kiln_Floats>;
-def Kiln_SoftplusOp : Kiln_UnaryComposite<"softplus", "log(1 + e^x), stable: max(x,0) + log1p(exp(-|x|))", Kiln_Floats>;
+def Kiln_SoftplusOp : Kiln_UnaryComposite<"softplus", "log(1 + e^x), stable: max(x,0) + log1p(exp(-|x|))", Kiln_Floats> { let onnx = "Softplus"; }
 def Kiln_GeluOp : Kiln_Composite<"gelu", [Kiln_OneType, Kiln_FloatElements, Elementwise, SameOperandsAndResultType], Kiln_Elementwise> {
   let dtypes = "T -> T";
   let elements = Kiln_Floats;

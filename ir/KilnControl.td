@@ -116,7 +116,7 @@ def Kiln_WhileOp : Kiln_ControlOp<"while", [SingleBlockImplicitTerminator<"Yield
   let hasVerifier = 1;
 }
 
-def Kiln_StopGradientOp : Kiln_PureOp<"stop_gradient", Kiln_Elementwise, Kiln_Free, [Kiln_OneType, SameOperandsAndResultType]> {
+def Kiln_StopGradientOp : Kiln_PureOp<"stop_gradient", Kiln_Elementwise, Kiln_Free, [Kiln_OneType, Kiln_NoGradient, SameOperandsAndResultType]> {
   let dtypes = "T -> T";
   let summary = "the operand; its gradient is zero (torch.detach)";
   let description = [{

@@ -31,7 +31,7 @@ def Kiln_ConstantOp : Kiln_SourceOp<"constant", Kiln_Free, [ConstantLike]> {
   let hasVerifier = 1;
 }
 
-def Kiln_IotaOp : Kiln_SourceOp<"iota"> {
+def Kiln_IotaOp : Kiln_SourceOp<"iota", Kiln_Cheap, [Kiln_AxisBelowRank]> {
   let dtypes = "-> number";
   let summary = "result[..., i, ...] = i along one axis";
   let description = [{
@@ -330,7 +330,7 @@ def Kiln_ArgReduceOp : Kiln_ReductionOp<"arg_reduce"> {
   let hasVerifier = 1;
 }
 
-def Kiln_CumSumOp : Kiln_WholeOp<"cumsum", [SameOperandsAndResultType]> {
+def Kiln_CumSumOp : Kiln_WholeOp<"cumsum", [Kiln_AxisBelowRank, SameOperandsAndResultType]> {
   let dtypes = "T -> T";
   let summary = "running sum along an axis";
   let description = [{
@@ -346,7 +346,6 @@ def Kiln_CumSumOp : Kiln_WholeOp<"cumsum", [SameOperandsAndResultType]> {
   let arguments = (ins Kiln_Tensor:$operand, I64Attr:$axis, DefaultValuedAttr<BoolAttr, "false">:$reverse, DefaultValuedAttr<BoolAttr, "false">:$exclusive);
   let results = (outs Kiln_Tensor:$result);
   let assemblyFormat = "$operand `,` $axis attr-dict `:` type($result)";
-  let hasVerifier = 1;
 }
 
 def Kiln_ReduceWindowOp : Kiln_WholeOp<"reduce_window"> {
@@ -558,7 +557,7 @@ def Kiln_ScatterOp : Kiln_WholeOp<"scatter", [Kiln_AllTypesMatch<"(C1)", ["opera
   let hasVerifier = 1;
 }
 
-def Kiln_SortOp : Kiln_WholeOp<"sort"> {
+def Kiln_SortOp : Kiln_WholeOp<"sort", [Kiln_AxisBelowRank]> {
   let dtypes = "T -> T, integer";
   let summary = "values sorted along an axis, and where each came from; stable";
   let description = [{

@@ -85,6 +85,8 @@ LogicalResult detail::verifyOneType(Operation *op, bool withResults) {
   return mlir::success();
 }
 
+LogicalResult detail::verifyAxis(Operation *op, int64_t axis) { return expectAxis(op, axis, rankOf(op->getResult(0))); }
+
 LogicalResult detail::verifyElements(Operation *op, Elements elements) {
   mlir::Type element = elementOf(op->getOperand(0));
   bool real = llvm::isa<mlir::FloatType>(element), boolean = element.isInteger(1);
@@ -157,8 +159,6 @@ LogicalResult ConstantOp::verify() {
 }
 
 LogicalResult IotaOp::verify() {
-  if (mlir::failed(expectAxis(*this, getAxis(), getType().getRank())))
-    return mlir::failure();
   if (getType().getElementType().isInteger(1))
     return emitOpError() << "(C2) the element type must not be bool, found " << describe(getType());
   return mlir::success();
@@ -252,8 +252,6 @@ LogicalResult ArgReduceOp::verify() {
                     "(C2)");
 }
 
-LogicalResult CumSumOp::verify() { return expectAxis(*this, getAxis(), getType().getRank()); }
-
 LogicalResult ReduceWindowOp::verify() {
   return expectType(
       *this, inferReduceWindow(getKind(), tensorOf(getOperand()), getWindow(), getStrides(), getLow(), getHigh()),
@@ -316,8 +314,6 @@ LogicalResult ScatterOp::verify() {
 }
 
 LogicalResult SortOp::verify() {
-  if (mlir::failed(expectAxis(*this, getAxis(), rankOf(getOperand()))))
-    return mlir::failure();
   mlir::Type index = elementOf(getIndices());
   if (getValues().getType() != getOperand().getType() || !isIndexType(index) ||
       withElement(getOperand().getType(), index) != getIndices().getType())

@@ -13,6 +13,7 @@ namespace detail {
 enum class Elements { floats, numbers, integers, bits };
 mlir::LogicalResult verifyOneType(mlir::Operation *op, bool withResults);
 mlir::LogicalResult verifyElements(mlir::Operation *op, Elements elements);
+mlir::LogicalResult verifyAxis(mlir::Operation *op, int64_t axis);
 } // namespace detail
 
 template <typename Op> struct OneType : mlir::OpTrait::TraitBase<Op, OneType> {
@@ -41,5 +42,11 @@ template <typename Op> struct BitElements : mlir::OpTrait::TraitBase<Op, BitElem
     return detail::verifyElements(op, detail::Elements::bits);
   }
 };
+template <typename Op> struct AxisBelowRank : mlir::OpTrait::TraitBase<Op, AxisBelowRank> {
+  static mlir::LogicalResult verifyTrait(mlir::Operation *op) {
+    return detail::verifyAxis(op, static_cast<int64_t>(llvm::cast<Op>(op).getAxis()));
+  }
+};
+template <typename Op> struct NoGradient : mlir::OpTrait::TraitBase<Op, NoGradient> {};
 
 } // namespace kiln

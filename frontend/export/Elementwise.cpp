@@ -33,53 +33,25 @@ std::vector<std::string> names(Graph &graph, Operation *op) {
   return out;
 }
 
-/// The names that templates take: a table of them.
-constexpr char kNone[] = "";
-constexpr char kAbs[] = "Abs";
-constexpr char kNeg[] = "Neg";
-constexpr char kSign[] = "Sign";
-constexpr char kExp[] = "Exp";
-constexpr char kLog[] = "Log";
-constexpr char kSqrt[] = "Sqrt";
-constexpr char kSin[] = "Sin";
-constexpr char kCos[] = "Cos";
-constexpr char kTanh[] = "Tanh";
-constexpr char kSigmoid[] = "Sigmoid";
-constexpr char kErf[] = "Erf";
-constexpr char kFloor[] = "Floor";
-constexpr char kCeil[] = "Ceil";
-constexpr char kRound[] = "Round";
-constexpr char kAdd[] = "Add";
-constexpr char kSub[] = "Sub";
-constexpr char kMul[] = "Mul";
-constexpr char kDiv[] = "Div";
-constexpr char kPow[] = "Pow";
-constexpr char kMax[] = "Max";
-constexpr char kMin[] = "Min";
-constexpr char kAnd[] = "And";
-constexpr char kOr[] = "Or";
-constexpr char kXor[] = "Xor";
-constexpr char kNot[] = "Not";
-constexpr char kRelu[] = "Relu";
-constexpr char kSoftplus[] = "Softplus";
-constexpr char kBitwiseAnd[] = "BitwiseAnd";
-constexpr char kBitwiseOr[] = "BitwiseOr";
-constexpr char kBitwiseXor[] = "BitwiseXor";
-constexpr char kBitwiseNot[] = "BitwiseNot";
+using Write = std::function<void(Graph &, Operation *)>;
 
 /// One node of ONNX; of bool another one.
-template <const char *type, const char *ofBool = kNone> void plain(Graph &graph, Operation *op) {
-  bool isBoolean = isBool(elementOf(op->getOperand(0)));
-  if (isBoolean && std::string_view(ofBool).empty())
-    return graph.fail(op, "works on bool here, which ONNX's " + std::string(type) + " does not");
-  setJoined(graph, op, graph.add(isBoolean ? ofBool : type, names(graph, op)));
+Write plain(std::string type, std::string ofBool = "") {
+  return [=](Graph &graph, Operation *op) {
+    bool isBoolean = isBool(elementOf(op->getOperand(0)));
+    if (isBoolean && ofBool.empty())
+      return graph.fail(op, "works on bool here, which ONNX's " + type + " does not");
+    setJoined(graph, op, graph.add(isBoolean ? ofBool : type, names(graph, op)));
+  };
 }
 
 /// What works on the bits of integers, from opset 18 on.
-template <const char *type, const char *ofBool> void bits(Graph &graph, Operation *op) {
-  if (!isBool(elementOf(op->getOperand(0))) && graph.opset < 18)
-    return graph.fail(op, "of integers needs ONNX's opset 18: --opset 18");
-  plain<type, ofBool>(graph, op);
+Write bits(std::string type, std::string ofBool) {
+  return [=](Graph &graph, Operation *op) {
+    if (!isBool(elementOf(op->getOperand(0))) && graph.opset < 18)
+      return graph.fail(op, "of integers needs ONNX's opset 18: --opset 18");
+    plain(type, ofBool)(graph, op);
+  };
 }
 
 void remainder(Graph &graph, Operation *op) {
@@ -117,17 +89,17 @@ void log1p(Graph &graph, Operation *op) {
 }
 
 /// ONNX shifts unsigned integers alone, by less than their width.
-void shift(Graph &graph, Operation *op, bool left) {
-  mlir::Type element = elementOf(op->getOperand(0));
-  std::vector<std::string> xs = names(graph, op);
-  if (!element.isUnsignedInteger())
-    return graph.fail(op, "of signed integers is not there in ONNX");
-  std::string shifted = graph.add("BitShift", xs, {attribute("direction", std::string_view(left ? "LEFT" : "RIGHT"))});
-  std::string fits = graph.add("Less", {xs[1], graph.scalar(element, element.getIntOrFloatBitWidth())});
-  setJoined(graph, op, graph.add("Where", {fits, shifted, graph.scalar(element, 0)}));
+Write shift(std::string direction) {
+  return [=](Graph &graph, Operation *op) {
+    mlir::Type element = elementOf(op->getOperand(0));
+    std::vector<std::string> xs = names(graph, op);
+    if (!element.isUnsignedInteger())
+      return graph.fail(op, "of signed integers is not there in ONNX");
+    std::string shifted = graph.add("BitShift", xs, {attribute("direction", std::string_view(direction))});
+    std::string fits = graph.add("Less", {xs[1], graph.scalar(element, element.getIntOrFloatBitWidth())});
+    setJoined(graph, op, graph.add("Where", {fits, shifted, graph.scalar(element, 0)}));
+  };
 }
-void shiftLeft(Graph &graph, Operation *op) { shift(graph, op, true); }
-void shiftRight(Graph &graph, Operation *op) { shift(graph, op, false); }
 
 void compare(Graph &graph, Operation *op) {
   std::vector<std::string> xs = names(graph, op);
@@ -176,44 +148,34 @@ void bitcast(Graph &graph, Operation *op) {
 
 std::vector<Op> elementwiseOps() {
   return {
-      {"abs", "Abs", plain<kAbs>},
-      {"neg", "Neg", plain<kNeg>},
-      {"sign", "Sign", plain<kSign>},
-      {"exp", "Exp", plain<kExp>},
+#define KILN_ONNX(name, onnx, opset) {name, onnx, plain(onnx)},
+#include "ir/Ops.inc"
+      {"neg", "Neg", plain("Neg")},
       {"expm1", "Exp, Sub; near 0 by Tanh", expm1},
-      {"log", "Log", plain<kLog>},
       {"log1p", "Log", log1p},
-      {"sqrt", "Sqrt", plain<kSqrt>},
       {"rsqrt", "Reciprocal(Sqrt)", rsqrt},
-      {"sin", "Sin", plain<kSin>},
-      {"cos", "Cos", plain<kCos>},
-      {"tanh", "Tanh", plain<kTanh>},
-      {"sigmoid", "Sigmoid", plain<kSigmoid>},
-      {"erf", "Erf", plain<kErf>},
-      {"floor", "Floor", plain<kFloor>},
-      {"ceil", "Ceil", plain<kCeil>},
-      {"round", "Round", plain<kRound>},
-      {"not", "Not, BitwiseNot", bits<kBitwiseNot, kNot>},
-      {"add", "Add, of bool Or", plain<kAdd, kOr>},
-      {"sub", "Sub", plain<kSub>},
-      {"mul", "Mul, of bool And", plain<kMul, kAnd>},
-      {"div", "Div", plain<kDiv>},
+      {"floor", "Floor", plain("Floor")},
+      {"ceil", "Ceil", plain("Ceil")},
+      {"round", "Round", plain("Round")},
+      {"not", "Not, BitwiseNot", bits("BitwiseNot", "Not")},
+      {"add", "Add, of bool Or", plain("Add", "Or")},
+      {"sub", "Sub", plain("Sub")},
+      {"mul", "Mul, of bool And", plain("Mul", "And")},
+      {"div", "Div", plain("Div")},
       {"rem", "Mod(fmod=1)", remainder},
-      {"pow", "Pow", plain<kPow>},
-      {"max", "Max, of bool Or", plain<kMax, kOr>},
-      {"min", "Min, of bool And", plain<kMin, kAnd>},
-      {"and", "And, BitwiseAnd", bits<kBitwiseAnd, kAnd>},
-      {"or", "Or, BitwiseOr", bits<kBitwiseOr, kOr>},
-      {"xor", "Xor, BitwiseXor", bits<kBitwiseXor, kXor>},
-      {"shl", "BitShift, of unsigned integers", shiftLeft},
-      {"shr", "BitShift, of unsigned integers", shiftRight},
+      {"pow", "Pow", plain("Pow")},
+      {"max", "Max, of bool Or", plain("Max", "Or")},
+      {"min", "Min, of bool And", plain("Min", "And")},
+      {"and", "And, BitwiseAnd", bits("BitwiseAnd", "And")},
+      {"or", "Or, BitwiseOr", bits("BitwiseOr", "Or")},
+      {"xor", "Xor, BitwiseXor", bits("BitwiseXor", "Xor")},
+      {"shl", "BitShift, of unsigned integers", shift("LEFT")},
+      {"shr", "BitShift, of unsigned integers", shift("RIGHT")},
       {"compare", "Equal, Less, LessOrEqual, Greater, GreaterOrEqual, Not", compare},
       {"select", "Where", select},
       {"convert", "Cast", convert},
       {"bitcast", "", bitcast},
       {"stop_gradient", "nothing", same},
-      {"relu", "Relu", plain<kRelu>},
-      {"softplus", "Softplus", plain<kSoftplus>},
       {"gelu", "Gelu (before opset 20 its parts)", gelu},
       {"random_bits", "", random},
       {"dequantize", "", blocks},

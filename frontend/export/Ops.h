@@ -4,12 +4,14 @@
 #include "frontend/export/Graph.h"
 #include "ir/Values.h"
 
+#include <functional>
+
 namespace kiln::exported {
 
 struct Op {
   const char *name;    ///< of the dialect, without "kiln."
   const char *written; ///< ONNX's ops, for the table; empty: there is none, and `write` says so
-  void (*write)(Graph &graph, mlir::Operation *op);
+  std::function<void(Graph &graph, mlir::Operation *op)> write;
 };
 
 std::vector<Op> elementwiseOps();

@@ -13,7 +13,7 @@ static std::optional<Value> floatTensor(BoundCall &call, size_t index) {
   return x;
 }
 
-template <typename Op, double (*compute)(double), bool needsFloat = true> static Value unary(BoundCall &call) {
+template <typename Op, auto compute, bool needsFloat = true> static Value unary(BoundCall &call) {
   if (call.values[0].isNumber() && call.values[0].asDouble()) {
     double result = compute(*call.values[0].asDouble());
     // floor, ceil, round and abs of whole numbers stay whole.
@@ -37,29 +37,9 @@ template <typename Op, double (*compute)(double), bool needsFloat = true> static
   return Value::tensorOf(call.e.emit(call.range).template op<Op>(x->tensor), x->origins);
 }
 
-static double signOf(double x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
-static double rsqrtOf(double x) { return 1 / std::sqrt(x); }
-static double sigmoidOf(double x) { return 1 / (1 + std::exp(-x)); }
 static double reluOf(double x) { return x > 0 ? x : 0; }
-static double siluOf(double x) { return x * sigmoidOf(x); }
+static double siluOf(double x) { return x * (1 / (1 + std::exp(-x))); }
 static double softplusOf(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
-static double negOf(double x) { return -x; }
-static double roundOf(double x) { return std::nearbyint(x); }
-static double absOf(double x) { return std::abs(x); }
-#define KILN_C_FUNCTION(name)                                                                                          \
-  static double name##Of(double x) { return std::name(x); }
-KILN_C_FUNCTION(exp)
-KILN_C_FUNCTION(expm1)
-KILN_C_FUNCTION(log)
-KILN_C_FUNCTION(log1p)
-KILN_C_FUNCTION(sqrt)
-KILN_C_FUNCTION(sin)
-KILN_C_FUNCTION(cos)
-KILN_C_FUNCTION(tanh)
-KILN_C_FUNCTION(erf)
-KILN_C_FUNCTION(floor)
-KILN_C_FUNCTION(ceil)
-#undef KILN_C_FUNCTION
 
 static Value gelu(BoundCall &call) {
   std::optional<Value> x = floatTensor(call, 0);
@@ -176,40 +156,10 @@ static Value bitcast(BoundCall &call) {
 
 llvm::ArrayRef<Builtin> elementwiseBuiltins() {
   static const Builtin builtins[] = {
-      // |x|. torch.abs.
-      {"abs", "x", unary<AbsOp, absOf, false>},
-      // -1, 0 or 1. torch.sign.
-      {"sign", "x", unary<SignOp, signOf, false>},
-      // -x. torch.neg.
-      {"neg", "x", unary<NegOp, negOf, false>},
-      // eˣ. torch.exp.
-      {"exp", "x", unary<ExpOp, expOf>},
-      // eˣ - 1. torch.expm1.
-      {"expm1", "x", unary<Expm1Op, expm1Of>},
-      // ln x. torch.log.
-      {"log", "x", unary<LogOp, logOf>},
-      // ln(1 + x). torch.log1p.
-      {"log1p", "x", unary<Log1pOp, log1pOf>},
-      // √x. torch.sqrt.
-      {"sqrt", "x", unary<SqrtOp, sqrtOf>},
-      // 1 / √x. torch.rsqrt.
-      {"rsqrt", "x", unary<RsqrtOp, rsqrtOf>},
-      // sin x. torch.sin.
-      {"sin", "x", unary<SinOp, sinOf>},
-      // cos x. torch.cos.
-      {"cos", "x", unary<CosOp, cosOf>},
-      // tanh x. torch.tanh.
-      {"tanh", "x", unary<TanhOp, tanhOf>},
-      // 1 / (1 + e⁻ˣ). torch.sigmoid.
-      {"sigmoid", "x", unary<SigmoidOp, sigmoidOf>},
-      // The error function. torch.erf.
-      {"erf", "x", unary<ErfOp, erfOf>},
-      // The next whole number below. torch.floor.
-      {"floor", "x", unary<FloorOp, floorOf>},
-      // The next whole number above. torch.ceil.
-      {"ceil", "x", unary<CeilOp, ceilOf>},
-      // The nearest whole number, a half to the even one. torch.round.
-      {"round", "x", unary<RoundOp, roundOf>},
+#define KILN_FUNCTION(code, name, real) {name, "x", unary<code##Op, [](double x) { return real; }>},
+#define KILN_NUMBER_FUNCTION(code, name, real, whole)                                                                  \
+  {name, "x", unary<code##Op, [](double x) { return real; }, false>},
+#include "ir/Ops.inc"
       // max(x, 0). torch.relu.
       {"relu", "x", unary<ReluOp, reluOf>},
       // x sigmoid(x). torch.nn.functional.silu.

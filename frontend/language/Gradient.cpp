@@ -5,9 +5,6 @@ namespace kiln::language {
 
 namespace {
 
-/// A function whose gradient is zero where it has one.
-bool isStep(mlir::Operation *op) { return llvm::isa<SignOp, RoundOp>(op) || llvm::isa<FloorOp, CeilOp>(op); }
-
 /// All values that some results depend on by floats, through regions of loops and branches.
 class Slice {
 public:
@@ -41,7 +38,7 @@ private:
 
   void throughOp(mlir::OpResult result) {
     mlir::Operation *op = result.getOwner();
-    if (llvm::isa<StopGradientOp>(op) || isStep(op))
+    if (op->hasTrait<NoGradient>())
       return;
     if (llvm::isa<WhileOp>(op))
       whiles_.insert(op);

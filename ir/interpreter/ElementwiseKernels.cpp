@@ -59,9 +59,6 @@ template <auto real, auto integer> Status binary(Call &call) {
   return OkStatus();
 }
 
-double largest(double x, double y) { return std::isnan(x) ? x : std::isnan(y) ? y : x < y ? y : x; }
-double smallest(double x, double y) { return std::isnan(x) ? x : std::isnan(y) ? y : y < x ? y : x; }
-
 template <bool quotient> Status divide(Call &call) {
   if (call.in[0]->isFloat()) {
     zip<double>(call, [](double x, double y) { return quotient ? x / y : std::fmod(x, y); });
@@ -175,25 +172,12 @@ Status identity(Call &call) {
 
 void addElementwiseKernels(KernelTable &table) {
   using U = uint64_t;
-  add<NegOp>(table, unary<[](double x) { return -x; }, [](U x) { return -x; }>);
-  add<AbsOp>(table,
-             unary<[](double x) { return std::fabs(x); }, [](U x) { return static_cast<int64_t>(x) < 0 ? -x : x; }>);
-  add<SignOp>(table, unary<[](double x) { return static_cast<double>((x > 0) - (x < 0)); },
-                           [](U x) { return static_cast<int64_t>(x) < 0 ? ~U{0} : U{x != 0}; }>);
-  add<ExpOp>(table, unaryFloat<[](double x) { return std::exp(x); }>);
-  add<Expm1Op>(table, unaryFloat<[](double x) { return std::expm1(x); }>);
-  add<LogOp>(table, unaryFloat<[](double x) { return std::log(x); }>);
-  add<Log1pOp>(table, unaryFloat<[](double x) { return std::log1p(x); }>);
-  add<SqrtOp>(table, unaryFloat<[](double x) { return std::sqrt(x); }>);
-  add<RsqrtOp>(table, unaryFloat<[](double x) { return 1.0 / std::sqrt(x); }>);
-  add<SinOp>(table, unaryFloat<[](double x) { return std::sin(x); }>);
-  add<CosOp>(table, unaryFloat<[](double x) { return std::cos(x); }>);
-  add<TanhOp>(table, unaryFloat<[](double x) { return std::tanh(x); }>);
-  add<SigmoidOp>(table, unaryFloat<[](double x) { return 1.0 / (1.0 + std::exp(-x)); }>);
-  add<ErfOp>(table, unaryFloat<[](double x) { return std::erf(x); }>);
-  add<FloorOp>(table, unaryFloat<[](double x) { return std::floor(x); }>);
-  add<CeilOp>(table, unaryFloat<[](double x) { return std::ceil(x); }>);
-  add<RoundOp>(table, unaryFloat<[](double x) { return std::nearbyint(x); }>);
+#define KILN_FUNCTION(code, name, real) add<code##Op>(table, unaryFloat<[](double x) { return real; }>);
+#define KILN_NUMBER_FUNCTION(code, name, real, whole)                                                                  \
+  add<code##Op>(table, unary<[](double x) { return real; }, [](U x) { return whole; }>);
+#define KILN_BINARY(code, real, whole)                                                                                 \
+  add<code##Op>(table, binary<[](double x, double y) -> double { return real; }, [](U x, U y) -> U { return whole; }>);
+#include "ir/Ops.inc"
   // A bool's complement is that of its last bit.
   add<NotOp>(
       table, +[](Call &call) {
@@ -203,37 +187,10 @@ void addElementwiseKernels(KernelTable &table) {
         return OkStatus();
       });
 
-  // Sums and products of bools are or and and: nonzero where either, or both, are.
-  add<AddOp>(table, binary<[](double x, double y) { return x + y; }, [](U x, U y) { return x + y; }>);
-  add<SubOp>(table, binary<[](double x, double y) { return x - y; }, [](U x, U y) { return x - y; }>);
-  add<MulOp>(table, binary<[](double x, double y) { return x * y; }, [](U x, U y) { return x * y; }>);
   add<DivOp>(table, divide<true>);
   add<RemOp>(table, divide<false>);
-  add<PowOp>(
-      table, +[](Call &call) {
-        zip<double>(call, [](double x, double y) { return std::pow(x, y); });
-        return OkStatus();
-      });
-  add<MaxOp>(table, binary<largest, [](U x, U y) { return std::max<int64_t>(x, y); }>);
-  add<MinOp>(table, binary<smallest, [](U x, U y) { return std::min<int64_t>(x, y); }>);
   add<ShlOp>(table, shift<true>);
   add<ShrOp>(table, shift<false>);
-
-  add<AndOp>(
-      table, +[](Call &call) {
-        zip<int64_t>(call, [](int64_t x, int64_t y) { return x & y; });
-        return OkStatus();
-      });
-  add<OrOp>(
-      table, +[](Call &call) {
-        zip<int64_t>(call, [](int64_t x, int64_t y) { return x | y; });
-        return OkStatus();
-      });
-  add<XorOp>(
-      table, +[](Call &call) {
-        zip<int64_t>(call, [](int64_t x, int64_t y) { return x ^ y; });
-        return OkStatus();
-      });
   add<CompareOp>(table, compare);
   add<SelectOp>(table, select);
   add<ConvertOp>(table, convert);

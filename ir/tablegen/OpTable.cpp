@@ -7,6 +7,9 @@
 //   attributes          name:kind[?]         kind is int, bool, number, text, bytes, ints, extents, or the choice
 //   a|b|c;
 //                                            ? where it may be missing
+// Those that are a formula have a third line, KILN_FUNCTION(code, name, real) or, of integers as well,
+// KILN_NUMBER_FUNCTION(code, name, real, whole), of two elements KILN_BINARY(code, real, whole), where a kind of
+// numbers that the op does not take has 0. KILN_ONNX(name, onnx, opset): ONNX's op that is the same.
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringExtras.h"
@@ -93,6 +96,18 @@ std::vector<Record *> inOrder(const llvm::RecordKeeper &records, StringRef of) {
   return result;
 }
 
+void writeFormula(llvm::raw_ostream &out, const Record &op, StringRef code) {
+  StringRef real = op.getValueAsString("real"), whole = op.getValueAsString("whole");
+  if (real.empty() && whole.empty())
+    return;
+  if (op.isSubClassOf("Kiln_Binary"))
+    out << "KILN_BINARY(" << code << ", " << (real.empty() ? "0" : real) << ", " << (whole.empty() ? "0" : whole);
+  else
+    out << (whole.empty() ? "KILN_FUNCTION(" : "KILN_NUMBER_FUNCTION(") << code << ", \""
+        << op.getValueAsString("opName") << "\", " << real << (whole.empty() ? "" : ", ") << whole;
+  out << ")\n";
+}
+
 void writeOp(llvm::raw_ostream &out, const Record &op) {
   StringRef code = op.getName(), opClass = op.getValueAsDef("opClass")->getValueAsString("name");
   if (!code.consume_front("Kiln_") || !code.consume_back("Op"))
@@ -109,12 +124,22 @@ void writeOp(llvm::raw_ostream &out, const Record &op) {
       << (op.getValueAsBit("primitive") ? "true" : "false") << ", " << elements << ", " << op.getValueAsString("ulps")
       << ", \"" << tensors(op, "arguments", operands) << "\", \"" << tensors(op, "results", results) << "\", \""
       << attributes(op) << "\")\n";
+  writeFormula(out, op, code);
+  if (StringRef onnx = op.getValueAsString("onnx"); !onnx.empty())
+    out << "KILN_ONNX(\"" << op.getValueAsString("opName") << "\", \"" << onnx << "\", " << op.getValueAsInt("opset")
+        << ")\n";
 }
 
 bool writeTable(llvm::raw_ostream &out, llvm::RecordKeeper &records) {
   static constexpr StringRef rows[] = {
-      "KILN_CLASS(name)", "KILN_COST(name)", "KILN_OP_CLASSES(code, class, cost)",
-      "KILN_OP(code, name, class, cost, primitive, elements, ulps, operands, results, attributes)"};
+      "KILN_CLASS(name)",
+      "KILN_COST(name)",
+      "KILN_OP_CLASSES(code, class, cost)",
+      "KILN_OP(code, name, class, cost, primitive, elements, ulps, operands, results, attributes)",
+      "KILN_FUNCTION(code, name, real)",
+      "KILN_NUMBER_FUNCTION(code, name, real, whole)",
+      "KILN_BINARY(code, real, whole)",
+      "KILN_ONNX(name, onnx, opset)"};
   out << "// The ops, from ir/*.td by ir/tablegen/OpTable.cpp, which says what the columns are. An includer defines "
          "those rows "
          "that it wants.\n";

@@ -26,9 +26,9 @@ const RuleTable &RuleTable::get() {
 }
 
 void spreadActivity(ArrayRef<Operation *> ops, ValueSet &active) {
-  const RuleTable &rules = RuleTable::get();
   for (Operation *op : ops) {
-    if (rules.isZero(op) || !llvm::any_of(usedValues(op), [&](Value value) { return active.contains(value); }))
+    if (op->hasTrait<NoGradient>() ||
+        !llvm::any_of(usedValues(op), [&](Value value) { return active.contains(value); }))
       continue;
     for (Value result : op->getResults())
       if (isFloatTensor(result.getType()))

@@ -4,7 +4,6 @@
 #include "passes/support/Values.h"
 
 #include "llvm/ADT/StringMap.h"
-#include "llvm/ADT/StringSet.h"
 
 #include <functional>
 
@@ -20,21 +19,17 @@ public:
   template <typename Op> void add(mlir::LogicalResult (*rule)(Op, Backward &)) {
     rules[Op::getOperationName()] = [rule](mlir::Operation *op, Backward &b) { return rule(llvm::cast<Op>(op), b); };
   }
-  /// An op whose results have no gradient with respect to its operands (floor, sign, comparisons).
-  template <typename Op> void addZero() { zeros.insert(Op::getOperationName()); }
 
   const Rule *find(mlir::Operation *op) const {
     auto it = rules.find(op->getName().getStringRef());
     return it == rules.end() ? nullptr : &it->second;
   }
-  bool isZero(mlir::Operation *op) const { return zeros.contains(op->getName().getStringRef()); }
 
   /// The one table.
   static const RuleTable &get();
 
 private:
   llvm::StringMap<Rule> rules;
-  llvm::StringSet<> zeros;
 };
 
 void addElementwiseRules(RuleTable &rules);

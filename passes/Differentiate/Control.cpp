@@ -146,7 +146,6 @@ void addControlRules(RuleTable &rules) {
   rules.add<GroupOp>(groupRule);
   rules.add<CustomOp>(customRule);
   rules.add<ScanOp>(scanRule);
-  rules.addZero<StopGradientOp>();
 }
 
 } // namespace kiln

@@ -7,6 +7,7 @@
 #include "passes/support/Stages.h"
 
 #include "mlir/IR/SymbolTable.h"
+#include "llvm/ADT/StringSet.h"
 
 #include <map>
 #include <vector>

@@ -162,11 +162,6 @@ void addElementwiseRules(RuleTable &rules) {
   rules.add<MinOp>(extremeRule<MinOp>);
   rules.add<SelectOp>(selectRule);
   rules.add<ConvertOp>(convertRule);
-  rules.addZero<BitcastOp>();
-  rules.addZero<SignOp>();
-  rules.addZero<FloorOp>();
-  rules.addZero<CeilOp>();
-  rules.addZero<RoundOp>();
 }
 
 } // namespace kiln

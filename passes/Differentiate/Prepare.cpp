@@ -47,7 +47,7 @@ llvm::DenseSet<Operation *> followed(mlir::func::FuncOp function) {
     Operation *op = value.getDefiningOp();
     if (!op) // what a loop or custom op is given
       op = llvm::cast<mlir::BlockArgument>(value).getOwner()->getParentOp();
-    if (!isFloatTensor(value.getType()) || llvm::isa<mlir::func::FuncOp>(op) || RuleTable::get().isZero(op) ||
+    if (!isFloatTensor(value.getType()) || llvm::isa<mlir::func::FuncOp>(op) || op->hasTrait<NoGradient>() ||
         !found.insert(op).second)
       continue;
     work.append(op->operand_begin(), op->operand_end());

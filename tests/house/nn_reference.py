@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""docs/nn.md: the standard modules and functions, from the comments above them in frontend/nn/*.kiln and above the entries of
-the tables in frontend/language/Builtins*.cpp.
+"""docs/nn.md: the standard modules and functions, from the comments above them in frontend/nn/*.kiln, above the entries of
+the tables in frontend/language/Builtins*.cpp, and above the functions of one element in ir/KilnElementwise.td.
 
 usage: nn_reference.py ROOT says what differs from the committed file, and what has no comment, and exits with 1 then;
 nn_reference.py ROOT --write writes the file.
@@ -17,7 +17,7 @@ TITLES = {"basic": "Products and tables", "activation": "Activations", "convolut
           "schedule": "Schedules"}
 TABLES = [("Elementwise", "Elementwise"), ("Reduce", "Reductions"), ("Shape", "Shapes"), ("Network", "What networks are made of"),
           ("Random", "Constants and random numbers"), ("Declare", "Declarations, in a module's body"), ("CompileTime", "Values known at compile time")]
-HEAD = """<!-- Made by tests/house/nn_reference.py from frontend/nn/*.kiln and frontend/language/Builtins*.cpp; edit those. -->
+HEAD = """<!-- Made by tests/house/nn_reference.py from frontend/nn/*.kiln, frontend/language/Builtins*.cpp and ir/KilnElementwise.td; edit those. -->
 # The standard modules and functions
 
 Modules are made in a module's body (`mlp = Linear(4, 8)`) and called in its functions (`mlp(x)`); functions are called in functions
@@ -92,13 +92,30 @@ def read_kiln(root):
     return files, missing
 
 
+def read_functions(root):
+    """Rows of the functions of one element, (signature, name, text), and what has no comment."""
+    path, rows, missing = "ir/KilnElementwise.td", [], []
+    with open(os.path.join(root, path), encoding="utf-8") as file:
+        lines = file.read().split("\n")
+    for at, line in enumerate(lines):
+        found = re.match(r'def \w+ : Kiln_Unary<"(\w+)".*\{', line)
+        if not found or "let real" not in "".join(lines[at:at + 2]):
+            continue
+        text = comment_above(lines, at)
+        if not text:
+            missing.append(f"{path}:{at + 1}: {found.group(1)} has no comment above it")
+        rows.append((f"{found.group(1)}(x)", found.group(1), text))
+    return rows, missing
+
+
 def read_tables(root):
-    tables, missing = [], []
+    functions, missing = read_functions(root)
+    tables = []
     for name, title in TABLES:
         path = os.path.join(root, f"frontend/language/Builtins{name}.cpp")
         with open(path, encoding="utf-8") as file:
             lines = file.read().split("\n")
-        rows = []
+        rows = functions if name == "Elementwise" else []
         for at, line in enumerate(lines):
             found = re.match(r'      \{"(\w+)",\s*(?:"((?:[^"\\]|\\.)*)")?', line)
             if not found:

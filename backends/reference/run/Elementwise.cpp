@@ -50,9 +50,6 @@ template <typename R, typename I> bool binary(Call &call, R real, I integer) {
   return true;
 }
 
-double largest(double x, double y) { return std::isnan(x) ? x : std::isnan(y) ? y : x < y ? y : x; }
-double smallest(double x, double y) { return std::isnan(x) ? x : std::isnan(y) ? y : y < x ? y : x; }
-
 bool divide(Call &call, bool quotient) {
   if (call.in[0]->isFloat()) {
     zip<double>(call, [&](double x, double y) { return quotient ? x / y : std::fmod(x, y); });
@@ -159,44 +156,6 @@ bool identity(Call &call) {
   return true;
 }
 
-bool realFunction(Call &call) {
-  switch (call.op.code) {
-  case OpCode::Exp:
-    return mapReal(call, [](double x) { return std::exp(x); });
-  case OpCode::Expm1:
-    return mapReal(call, [](double x) { return std::expm1(x); });
-  case OpCode::Log:
-    return mapReal(call, [](double x) { return std::log(x); });
-  case OpCode::Log1p:
-    return mapReal(call, [](double x) { return std::log1p(x); });
-  case OpCode::Sqrt:
-    return mapReal(call, [](double x) { return std::sqrt(x); });
-  case OpCode::Rsqrt:
-    return mapReal(call, [](double x) { return 1.0 / std::sqrt(x); });
-  case OpCode::Sin:
-    return mapReal(call, [](double x) { return std::sin(x); });
-  case OpCode::Cos:
-    return mapReal(call, [](double x) { return std::cos(x); });
-  case OpCode::Tanh:
-    return mapReal(call, [](double x) { return std::tanh(x); });
-  case OpCode::Sigmoid:
-    return mapReal(call, [](double x) { return 1.0 / (1.0 + std::exp(-x)); });
-  case OpCode::Erf:
-    return mapReal(call, [](double x) { return std::erf(x); });
-  case OpCode::Floor:
-    return mapReal(call, [](double x) { return std::floor(x); });
-  case OpCode::Ceil:
-    return mapReal(call, [](double x) { return std::ceil(x); });
-  case OpCode::Round:
-    return mapReal(call, [](double x) { return std::nearbyint(x); });
-  case OpCode::Pow:
-    zip<double>(call, [](double x, double y) { return std::pow(x, y); });
-    return true;
-  default:
-    return call.fail("not an op that the reference knows");
-  }
-}
-
 } // namespace
 
 bool elementwise(Call &call) {
@@ -206,38 +165,22 @@ bool elementwise(Call &call) {
       return call.fail("an operand and the result have different shapes");
   bool boolean = call.out[0]->dtype == KILN_BOOL;
   switch (call.op.code) {
-  case OpCode::Neg:
-    return unary(call, [](double x) { return -x; }, [](U x) { return 0 - x; });
-  case OpCode::Abs:
-    return unary(
-        call, [](double x) { return std::fabs(x); }, [](U x) { return static_cast<int64_t>(x) < 0 ? 0 - x : x; });
-  case OpCode::Sign:
-    return unary(
-        call, [](double x) { return static_cast<double>((x > 0) - (x < 0)); },
-        [](U x) { return static_cast<int64_t>(x) < 0 ? ~U{0} : U{x != 0}; });
+#define KILN_FUNCTION(code, name, real)                                                                                \
+  case OpCode::code:                                                                                                   \
+    return mapReal(call, [](double x) { return real; });
+#define KILN_NUMBER_FUNCTION(code, name, real, whole)                                                                  \
+  case OpCode::code:                                                                                                   \
+    return unary(call, [](double x) { return real; }, [](U x) { return whole; });
+#define KILN_BINARY(code, real, whole)                                                                                 \
+  case OpCode::code:                                                                                                   \
+    return binary(call, [](double x, double y) -> double { return real; }, [](U x, U y) -> U { return whole; });
+#include "Ops.inc"
   case OpCode::Not: // a bool's complement is that of its last bit
     return unary(call, [](double x) { return x; }, [&](U x) { return boolean ? U{!x} : ~x; });
-  // Sums and products of bools are or and and: nonzero where either, or both, are.
-  case OpCode::Add:
-    return binary(call, std::plus<>(), std::plus<>());
-  case OpCode::Sub:
-    return binary(call, std::minus<>(), std::minus<>());
-  case OpCode::Mul:
-    return binary(call, std::multiplies<>(), std::multiplies<>());
   case OpCode::Div:
     return divide(call, true);
   case OpCode::Rem:
     return divide(call, false);
-  case OpCode::Max:
-    return binary(call, largest, [](U x, U y) { return std::max(static_cast<int64_t>(x), static_cast<int64_t>(y)); });
-  case OpCode::Min:
-    return binary(call, smallest, [](U x, U y) { return std::min(static_cast<int64_t>(x), static_cast<int64_t>(y)); });
-  case OpCode::And:
-    return binary(call, largest, [](U x, U y) { return x & y; });
-  case OpCode::Or:
-    return binary(call, largest, [](U x, U y) { return x | y; });
-  case OpCode::Xor:
-    return binary(call, largest, [](U x, U y) { return x ^ y; });
   case OpCode::Shl:
     return shift(call, true);
   case OpCode::Shr:
@@ -253,7 +196,7 @@ bool elementwise(Call &call) {
   case OpCode::StopGradient:
     return identity(call);
   default:
-    return realFunction(call);
+    return call.fail("not an op that the reference knows");
   }
 }
 
