@@ -201,8 +201,10 @@ std::optional<std::vector<Dim>> BoundCall::shape(size_t from, size_t leaveOut) {
   std::vector<Dim> dims;
   for (size_t i = 0; i < items.size(); ++i) {
     if (!items[i].isInteger()) {
-      e.error(rest.size() == items.size() ? restRanges[from + i] : at,
-              "a dimension is a whole number; this is " + describe(items[i]));
+      Diagnostic &diagnostic = e.error(rest.size() == items.size() ? restRanges[from + i] : at,
+                                       "a dimension is a whole number; this is " + describe(items[i]));
+      if (items[i].isTensor() && isFloat(items[i].tensorType().getElementType()))
+        diagnostic.withHelp("B // 2 and 5 * B // 4 are dimensions; B / 2 is computed in the run");
       return std::nullopt;
     }
     dims.push_back(items[i].integer);

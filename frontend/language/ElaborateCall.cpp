@@ -91,7 +91,9 @@ Value Elaborator::callDtype(const Value &callee, const Arguments &all, Range ran
     bool whole = callee.dtype == Dtype::anyInt;
     error(range, std::string(dtypeName(callee.dtype)) + "(x) converts a number of the text; this is " +
                      describe(all.positional[0]))
-        .withHelp(std::string("a tensor's elements are converted by ") + (whole ? "i32(x)" : "f32(x)"));
+        .withHelp(
+            std::string("a tensor's elements are converted by ") + (whole ? "i32(x)" : "f32(x)") +
+            (whole && all.positional[0].rank() == 0 ? "; B // 2 and 5 * B // 4 are numbers of the text, as B is" : ""));
     return Value::error();
   }
   if (all.positional.size() != 1 || !all.named.empty() || isClass(callee.dtype)) {

@@ -91,7 +91,9 @@ std::optional<std::vector<Value>> dimensionsOf(Elaborator &e, const Value &value
     if (dim.isError())
       return std::nullopt;
     if (!dim.isInteger()) {
-      e.error(range, "a dimension is a whole number; this is " + describe(dim));
+      Diagnostic &diagnostic = e.error(range, "a dimension is a whole number; this is " + describe(dim));
+      if (dim.isTensor() && isFloat(dim.tensorType().getElementType()))
+        diagnostic.withHelp("B // 2 and 5 * B // 4 are dimensions; B / 2 is computed in the run");
       return std::nullopt;
     }
     if (std::optional<int64_t> constant = dim.integer.constant();
@@ -478,6 +480,8 @@ bool Elaborator::bindDims(const Expr &type, const Value &tensor, Range range, Fr
       if (!dim.origin || dim.origin.file != type.range.file || dim.origin.begin < type.range.begin ||
           dim.origin.end > type.range.end)
         diagnostic.note(type.range, "the type is declared here");
+      if (!found.isConstant() && dim.value.isConstant() && origin && origin.text().find("batch=") != std::string::npos)
+        diagnostic.withHelp("a batch of data may be smaller than the others: name its dimension, B");
       return false;
     }
     std::string which = "the dimension " + std::string(dim.expr->range.text()) + " of " + what;
