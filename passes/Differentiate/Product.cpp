@@ -162,9 +162,40 @@ LogicalResult inputGradient(ConvolutionOp op, Backward &b, Value g) {
   return success();
 }
 
+/// Of a convolution over a dilated input (a transposed one, with strides), without the zeros between its elements: the
+/// gradient is walked over by the input, the filter dilated as that is, and comes out turned round.
+LogicalResult filterGradientOfDilated(ConvolutionOp op, Backward &b, Value g) {
+  Emit e = b.emit(op);
+  int64_t rank = rankOf(g);
+  SmallVector<Dim> n = dimsOf(op.getInput()), k = dimsOf(op.getFilter()), m = dimsOf(g);
+  Paddings paddings;
+  SmallVector<int64_t> spatial;
+  for (int64_t axis = 2; axis < rank; ++axis) {
+    int64_t index = axis - 2;
+    Dim reach = dilated(k[axis], op.getFilterDilation()[index]) - 1, low = reach - op.getLow()[index];
+    Dim high = reach + dilated(n[axis], op.getInputDilation()[index]) - m[axis] - low;
+    paddings.add(low, high, high);
+    spatial.push_back(axis);
+  }
+  if (mlir::failed(paddings.check(op)))
+    return mlir::failure();
+  Value images = e.transposed(g, swappedFirstTwo(rank)), windows = e.transposed(op.getInput(), swappedFirstTwo(rank));
+  SmallVector<int64_t> ones(spatial.size(), 1);
+  Value turned =
+      convolve(e, k, images, windows, op.getFilterDilation(), paddings, ones, op.getInputDilation(), /*groups=*/1);
+  b.give(op.getFilter(), e.op<ReverseOp>(turned, ArrayRef<int64_t>(spatial)));
+  return success();
+}
+
 // Each filter element sums products over the batch: batch and channels change their roles, the gradient is the filter,
 // and strides and filter dilation change places.
 LogicalResult filterGradient(ConvolutionOp op, Backward &b, Value g) {
+  auto isOne = [](int64_t each) { return each == 1; };
+  bool known =
+      llvm::all_of(llvm::drop_begin(dimsOf(op.getFilter()), 2), [](const Dim &dim) { return dim.isConstant(); });
+  if (known && op.getGroups() == 1 && llvm::all_of(op.getStrides(), isOne) &&
+      !llvm::all_of(op.getInputDilation(), isOne))
+    return filterGradientOfDilated(op, b, g);
   Emit e = b.emit(op);
   Value input = op.getInput();
   int64_t rank = rankOf(input), groups = static_cast<int64_t>(op.getGroups());

@@ -4,6 +4,7 @@
 // RUN: %kiln-opt --kiln-differentiate=function=rnn --canonicalize %s | FileCheck %s --check-prefix=RNN
 // RUN: %kiln-opt --kiln-differentiate="function=stopped wrt=0" %s | FileCheck %s --check-prefix=STOPPED
 // RUN: %kiln-opt --kiln-differentiate="function=bits wrt=0" --canonicalize %s | FileCheck %s --check-prefix=BITS
+// RUN: %kiln-opt --kiln-differentiate="function=widened wrt=1" %s | FileCheck %s --check-prefix=WIDENED
 
 // @grad has the loss's arguments; it returns the loss and the gradient of each trainable parameter, by name.
 // GRAD-LABEL: func.func @grad
@@ -105,4 +106,14 @@ func.func @bits(%x: tensor<3xf32>) -> tensor<3xf32> {
   %1 = kiln.bitcast %0 : tensor<3xi32> -> tensor<3xf32>
   %2 = kiln.mul %1, %x : tensor<3xf32>
   return %2 : tensor<3xf32>
+}
+
+// A filter's gradient where the input is dilated meets none of the zeros between its elements: it is a filter, dilated.
+// WIDENED-LABEL: func.func @widened.grad
+// WIDENED: kiln.convolution {{.*}}input_dilation = array<i64: 2>
+// WIDENED: kiln.convolution {{.*}}filter_dilation = array<i64: 2>, groups = 1 : i64, high = array<i64: 1>, input_dilation = array<i64: 1>, low = array<i64: 1>
+// WIDENED: kiln.reverse
+func.func @widened(%x: tensor<1x2x4xf32>, %w: tensor<3x2x3xf32>) -> tensor<1x3x7xf32> {
+  %0 = kiln.convolution %x, %w {strides = array<i64: 1>, low = array<i64: 1>, high = array<i64: 1>, input_dilation = array<i64: 2>, filter_dilation = array<i64: 1>, groups = 1 : i64} : tensor<1x2x4xf32>, tensor<3x2x3xf32> -> tensor<1x3x7xf32>
+  return %0 : tensor<1x3x7xf32>
 }

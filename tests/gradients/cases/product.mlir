@@ -63,6 +63,18 @@ func.func @conv_transposed(%x: tensor<1x2x4x3xf32>, %w: tensor<3x2x3x3xf32>) -> 
   %0 = kiln.convolution %x, %w {strides = array<i64: 1, 1>, low = array<i64: 2, 1>, high = array<i64: 1, 1>, input_dilation = array<i64: 2, 2>, filter_dilation = array<i64: 1, 1>, groups = 1 : i64} : tensor<1x2x4x3xf32>, tensor<3x2x3x3xf32> -> tensor<1x3x8x5xf32>
   return %0 : tensor<1x3x8x5xf32>
 }
+func.func @conv_transposed_apart(%x: tensor<2x2x4xf32>, %w: tensor<3x2x3xf32>) -> tensor<2x3x9xf32> {
+  %0 = kiln.convolution %x, %w {strides = array<i64: 1>, low = array<i64: 1>, high = array<i64: 2>, input_dilation = array<i64: 3>, filter_dilation = array<i64: 2>, groups = 1 : i64} : tensor<2x2x4xf32>, tensor<3x2x3xf32> -> tensor<2x3x9xf32>
+  return %0 : tensor<2x3x9xf32>
+}
+func.func @conv_transposed_one_axis(%x: tensor<1x2x3x4xf32>, %w: tensor<2x2x2x3xf32>) -> tensor<1x2x5x4xf32> {
+  %0 = kiln.convolution %x, %w {strides = array<i64: 1, 1>, low = array<i64: 1, 1>, high = array<i64: 0, 1>, input_dilation = array<i64: 2, 1>, filter_dilation = array<i64: 1, 1>, groups = 1 : i64} : tensor<1x2x3x4xf32>, tensor<2x2x2x3xf32> -> tensor<1x2x5x4xf32>
+  return %0 : tensor<1x2x5x4xf32>
+}
+func.func @conv_transposed_cut(%x: tensor<2x2x5xf32>, %w: tensor<2x2x2xf32>) -> tensor<2x2x6xf32> {
+  %0 = kiln.convolution %x, %w {strides = array<i64: 1>, low = array<i64: -1>, high = array<i64: -1>, input_dilation = array<i64: 2>, filter_dilation = array<i64: 1>, groups = 1 : i64} : tensor<2x2x5xf32>, tensor<2x2x2xf32> -> tensor<2x2x6xf32>
+  return %0 : tensor<2x2x6xf32>
+}
 func.func @conv_all(%x: tensor<2x2x5xf32>, %w: tensor<2x2x3xf32>) -> tensor<2x2x7xf32> {
   %0 = kiln.convolution %x, %w {strides = array<i64: 2>, low = array<i64: 1>, high = array<i64: 3>, input_dilation = array<i64: 3>, filter_dilation = array<i64: 2>, groups = 1 : i64} : tensor<2x2x5xf32>, tensor<2x2x3xf32> -> tensor<2x2x7xf32>
   return %0 : tensor<2x2x7xf32>
