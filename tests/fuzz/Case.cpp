@@ -17,6 +17,8 @@ namespace kiln::test {
 
 std::string FuzzCase::text(const std::string &why) const {
   std::string result = "// cpu " + cpu + "\n// arguments " + std::to_string(argumentSeed) + "\n";
+  if (!math.empty())
+    result += "// math " + math + "\n";
   for (const auto &[name, value] : symbols)
     result += "// symbol " + name + " " + std::to_string(value) + "\n";
   std::istringstream lines(why);
@@ -35,6 +37,8 @@ FuzzCase FuzzCase::parse(const std::string &text) {
     words >> what;
     if (what == "cpu")
       words >> result.cpu;
+    else if (what == "math")
+      words >> result.math;
     else if (what == "arguments")
       words >> result.argumentSeed;
     else if (what == "symbol" && words >> name)
@@ -60,8 +64,10 @@ FuzzCase caseOf(uint64_t seed, const std::string &cpu) {
   options.gradients = seed % 2;
   options.symbolic = seed % 4 == 2 || seed % 8 == 3;
   options.everything = seed % 16 >= 5;
+  options.layers = drawsForms(seed);
   RandomGraph graph = randomGraph(context, seed, options);
-  return {textOf(*graph.module), graph.symbols, graph.argumentSeed, cpu};
+  return {textOf(*graph.module), graph.symbols, graph.argumentSeed, cpu,
+          drawsForms(seed) && seed / 3 % 3 == 0 ? "fast" : ""};
 }
 
 namespace {
@@ -142,7 +148,7 @@ public:
     if (std::string why = interpretBoth(expected); !why.empty())
       return why;
     int64_t segments = gradients_ && case_.argumentSeed % 2 ? 2 + case_.argumentSeed % 3 : 0; // of every other one
-    auto compiled = Compiled::createWatched(module_, 2, case_.cpu, segments);
+    auto compiled = Compiled::createWatched(module_, 2, case_.cpu, segments, case_.math);
     if (!compiled.ok())
       return "compile: " + std::string(compiled.status().message());
     auto &[plain, watched] = *compiled;
@@ -252,6 +258,14 @@ std::string judge(const FuzzCase &fuzzCase, bool explain) {
   if (!module || mlir::failed(mlir::verify(*module)))
     return "the module is invalid";
   return Judge(*module, fuzzCase).run(explain);
+}
+
+std::string fusionOf(const FuzzCase &fuzzCase) {
+  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  loadDialects(context);
+  mlir::OwningOpRef<mlir::ModuleOp> module = mlir::parseSourceString<mlir::ModuleOp>(fuzzCase.module, &context);
+  auto compiled = Compiled::createWatched(*module, 2, fuzzCase.cpu, 0, fuzzCase.math);
+  return compiled.ok() ? compiled->first->fusion() : "";
 }
 
 } // namespace kiln::test

@@ -12,11 +12,15 @@ struct FuzzCase {
   std::map<std::string, int64_t> symbols;
   uint64_t argumentSeed = 0;
   std::string cpu = "native"; ///< the processor to compile for
+  std::string math;           ///< "fast", or the definitions' own sums
 
   /// The module below a comment that says the rest; `parse` reads it back.
   std::string text(const std::string &why) const;
   static FuzzCase parse(const std::string &text);
 };
+
+/// Whether a seed is of layers, whose forms are drawn: one of three.
+inline bool drawsForms(uint64_t seed) { return seed % 3 == 2; }
 
 /// The case of a seed. Every second one is of all that the generator knows.
 FuzzCase caseOf(uint64_t seed, const std::string &cpu);
@@ -24,6 +28,9 @@ FuzzCase caseOf(uint64_t seed, const std::string &cpu);
 /// Compiles and runs the case in this process, as it is and under red zones, and compares both with the interpreter.
 /// Empty when all agree; `explain`: with the kernels that it became.
 std::string judge(const FuzzCase &fuzzCase, bool explain);
+
+/// The kernels that a case becomes, with their forms.
+std::string fusionOf(const FuzzCase &fuzzCase);
 
 /// What became of a case in a process of its own: empty, or the reason, a signal or "no end after ... seconds".
 std::string judgeApart(const FuzzCase &fuzzCase, bool explain);

@@ -39,7 +39,7 @@ private:
   void addArguments(mlir::func::FuncOp function, RandomGraph &graph);
   llvm::SmallVector<mlir::Value> chooseResults();
   mlir::Value lossOf(llvm::ArrayRef<mlir::Value> results);
-  mlir::Attribute addUpdates(mlir::ModuleOp module, llvm::ArrayRef<mlir::Type> inputs);
+  mlir::Attribute addUpdates(mlir::ModuleOp module);
   void addRecipe(mlir::ModuleOp module, llvm::ArrayRef<mlir::Type> inputs);
   void finish(mlir::func::FuncOp function, llvm::ArrayRef<mlir::Value> results);
 
@@ -60,6 +60,16 @@ private:
   void integers(mlir::Value x);
   void otherType(mlir::Value x);
 
+  // RandomForms.cpp.
+  mlir::Value argument(llvm::ArrayRef<Dim> dims, mlir::Type element, bool input);
+  int64_t oneOf(llvm::ArrayRef<int64_t> choices);
+  void layer();
+  void convolutionLayer(mlir::Type element);
+  void productLayer(mlir::Type element);
+  void epilogue(mlir::Value x, int64_t axis);
+  void pool(mlir::Value x);
+  void sorted(mlir::Value x);
+
   // RandomControl.cpp.
   void control(mlir::Value x);
   void scan(mlir::Value x);
@@ -79,6 +89,8 @@ private:
   mlir::Value labels_;                // i32, in [0, 3)
   mlir::Value state_;                 // a state's value as it stands
   size_t arguments_ = 0;              // the first of values_
+  mlir::func::FuncOp function_;
+  std::vector<std::pair<std::string, mlir::Type>> parameters_;
   std::map<std::string, int64_t> symbols_;
   int depth_ = 0;
 };

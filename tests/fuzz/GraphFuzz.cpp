@@ -3,6 +3,7 @@
 //   graph_fuzz [--cpu NAME] SEED [COUNT]  these seeds
 //   graph_fuzz [--cpu NAME] --new COUNT   as many from the clock on, each printed where it fails
 //   graph_fuzz --case FILE...             graphs that were kept
+//   graph_fuzz --forms SEED [COUNT]       how many of their kernels take which form
 //   graph_fuzz --print SEED [COUNT]       what the seeds are
 // --cpu both (the default) takes this machine's processor and x86-64-v3 in turn. A graph that fails is made smaller and
 // kept in a file whose path is printed.
@@ -12,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -21,7 +23,13 @@ namespace {
 
 /// The processor that a seed is compiled for.
 std::string cpuOf(const std::string &wanted, uint64_t seed) {
-  return wanted != "both" ? wanted : seed / 32 % 2 ? "x86-64-v3" : "native";
+  std::string cpu = wanted != "both" ? wanted : seed / 32 % 2 ? "x86-64-v3" : "native";
+  if (!drawsForms(seed) || cpu.find(":forms=") != std::string::npos)
+    return cpu;
+  // A small cache, so that small products are cut, too.
+  if (cpu.find(':') == std::string::npos)
+    cpu += seed / 3 % 2 ? ":l2=16K" : ":l2=256K";
+  return cpu + ":forms=" + std::to_string(seed / 6 % 5 ? seed : 0);
 }
 
 /// Where failing graphs go: a folder that outlives the run.
@@ -64,6 +72,25 @@ int runSeeds(const std::string &cpu, uint64_t first, uint64_t count) {
   return tally.end();
 }
 
+/// Of "kernel NAME (SHAPE as FORM):" lines the forms, and how often each of their parts is taken.
+int countForms(const std::string &cpu, uint64_t first, uint64_t count) {
+  std::map<std::string, uint64_t> counts;
+  for (uint64_t seed = first; seed < first + count; ++seed) {
+    std::istringstream lines(fusionOf(caseOf(seed, cpuOf(cpu, seed))));
+    for (std::string line; std::getline(lines, line);) {
+      size_t begin = line.find(" as "), end = line.rfind("):");
+      if (begin == std::string::npos || end == std::string::npos)
+        continue;
+      std::istringstream parts(line.substr(begin + 4, end - begin - 4));
+      for (std::string part; std::getline(parts, part, ',');)
+        ++counts[part.substr(part.find_first_not_of(' '))];
+    }
+  }
+  for (const auto &[form, number] : counts)
+    std::printf("%8llu %s\n", static_cast<unsigned long long>(number), form.c_str());
+  return 0;
+}
+
 int runCases(const std::vector<std::string> &files, const std::string &cpu) {
   Tally tally;
   for (const std::string &file : files) {
@@ -72,6 +99,8 @@ int runCases(const std::vector<std::string> &files, const std::string &cpu) {
     text << stream.rdbuf();
     FuzzCase one = FuzzCase::parse(text.str());
     std::vector<std::string> cpus = {"native", "x86-64-v3"};
+    if (one.cpu.find(':') != std::string::npos) // and as it failed
+      cpus.push_back(one.cpu);
     if (cpu != "both")
       cpus = {cpu};
     for (const std::string &each : cpus) {
@@ -104,6 +133,9 @@ int main(int argc, char **argv) {
     std::fflush(stdout);
     return kiln::test::runSeeds(cpu, first, std::strtoull(words[1].c_str(), nullptr, 10));
   }
+  if (words.size() >= 2 && words[0] == "--forms")
+    return kiln::test::countForms(cpu, std::strtoull(words[1].c_str(), nullptr, 10),
+                                  words.size() > 2 ? std::strtoull(words[2].c_str(), nullptr, 10) : 1);
   if (words.size() >= 2 && words[0] == "--print") {
     uint64_t first = std::strtoull(words[1].c_str(), nullptr, 10);
     for (uint64_t seed = first; seed < first + (words.size() > 2 ? std::strtoull(words[2].c_str(), nullptr, 10) : 1);
@@ -112,8 +144,8 @@ int main(int argc, char **argv) {
     return 0;
   }
   if (words.empty() || words[0].starts_with("-")) {
-    std::fprintf(stderr,
-                 "graph_fuzz [--cpu NAME] SEED [COUNT] | --new COUNT | --case FILE... | --print SEED [COUNT]\n");
+    std::fprintf(stderr, "graph_fuzz [--cpu NAME] SEED [COUNT] | --new COUNT | --forms SEED [COUNT] | --case FILE... | "
+                         "--print SEED [COUNT]\n");
     return 2;
   }
   return kiln::test::runSeeds(cpu, std::strtoull(words[0].c_str(), nullptr, 10),

@@ -111,6 +111,8 @@ void Generator::addArguments(mlir::func::FuncOp function, RandomGraph &graph) {
                         builder_.getStringAttr(name));
     if (state)
       state_ = argument;
+    if (parameter)
+      parameters_.emplace_back(name, argument.getType());
     (labels ? labels_ : values_.emplace_back()) = argument;
   }
   integers_ = {labels_};
@@ -145,7 +147,7 @@ mlir::Value Generator::lossOf(llvm::ArrayRef<mlir::Value> results) {
 }
 
 /// SGD for each parameter, as functions: p - lr * gradient.
-mlir::Attribute Generator::addUpdates(mlir::ModuleOp module, llvm::ArrayRef<mlir::Type> inputs) {
+mlir::Attribute Generator::addUpdates(mlir::ModuleOp module) {
   mlir::OpBuilder::InsertionGuard guard(builder_);
   mlir::Type rate = tensorType({}, builder_.getF64Type());
   auto begin = [&](const std::string &name, llvm::ArrayRef<mlir::Type> arguments, mlir::Type result) {
@@ -159,18 +161,15 @@ mlir::Attribute Generator::addUpdates(mlir::ModuleOp module, llvm::ArrayRef<mlir
   begin("optimizer.rates", {}, rate);
   builder_.create<mlir::func::ReturnOp>(builder_.getUnknownLoc(), emit_.splat(rate, 0.1));
   llvm::SmallVector<mlir::Attribute> updates;
-  for (unsigned i = 0; i < 3; ++i) {
-    if (!isParameter(inputs[i]))
-      continue;
-    std::string name = "optimizer.update." + std::to_string(i);
-    mlir::func::FuncOp update = begin(name, {inputs[i], inputs[i], rate}, inputs[i]);
+  for (const auto &[parameter, type] : parameters_) {
+    std::string name = "optimizer.update." + parameter.substr(1);
+    mlir::func::FuncOp update = begin(name, {type, type, rate}, type);
     mlir::Value p = update.getArgument(0);
     mlir::Value lr = emit_.broadcastScalar(emit_.convertTo(update.getArgument(2), elementOf(p)), dimsOf(p));
     builder_.create<mlir::func::ReturnOp>(builder_.getUnknownLoc(), emit_.sub(p, emit_.mul(lr, update.getArgument(1))));
-    updates.push_back(
-        builder_.getDictionaryAttr({builder_.getNamedAttr("parameter", builder_.getStringAttr("p" + std::to_string(i))),
-                                    builder_.getNamedAttr("function", builder_.getStringAttr(name)),
-                                    builder_.getNamedAttr("rate", builder_.getI64IntegerAttr(0))}));
+    updates.push_back(builder_.getDictionaryAttr({builder_.getNamedAttr("parameter", builder_.getStringAttr(parameter)),
+                                                  builder_.getNamedAttr("function", builder_.getStringAttr(name)),
+                                                  builder_.getNamedAttr("rate", builder_.getI64IntegerAttr(0))}));
   }
   return builder_.getArrayAttr(updates);
 }
@@ -180,11 +179,10 @@ void Generator::addRecipe(mlir::ModuleOp module, llvm::ArrayRef<mlir::Type> inpu
   auto named = [&](const char *name, mlir::Attribute value) { return b.getNamedAttr(name, value); };
   mlir::Attribute zeros = b.getDictionaryAttr(named("kind", b.getStringAttr("zeros")));
   llvm::SmallVector<mlir::Attribute> parameters, states;
-  for (unsigned i = 0; i < 3; ++i)
-    if (isParameter(inputs[i]))
-      parameters.push_back(b.getDictionaryAttr({named("name", b.getStringAttr("p" + std::to_string(i))),
-                                                named("type", mlir::TypeAttr::get(inputs[i])),
-                                                named("trainable", b.getBoolAttr(true)), named("init", zeros)}));
+  for (const auto &[name, type] : parameters_)
+    parameters.push_back(
+        b.getDictionaryAttr({named("name", b.getStringAttr(name)), named("type", mlir::TypeAttr::get(type)),
+                             named("trainable", b.getBoolAttr(true)), named("init", zeros)}));
   if (state_)
     states.push_back(
         b.getDictionaryAttr({named("name", b.getStringAttr("s4")), named("type", mlir::TypeAttr::get(inputs[4])),
@@ -192,7 +190,7 @@ void Generator::addRecipe(mlir::ModuleOp module, llvm::ArrayRef<mlir::Type> inpu
   if (options_.gradients)
     module->setAttr("kiln.train", b.getDictionaryAttr({named("loss", b.getStringAttr("loss.train")),
                                                        named("rates", b.getStringAttr("optimizer.rates")),
-                                                       named("updates", addUpdates(module, inputs)),
+                                                       named("updates", addUpdates(module)),
                                                        named("steps", b.getI64IntegerAttr(1))}));
   module->setAttr("kiln.parameters", b.getArrayAttr(parameters));
   module->setAttr("kiln.states", b.getArrayAttr(states));
@@ -233,6 +231,7 @@ RandomGraph Generator::run() {
   builder_.setInsertionPointToEnd(graph.module->getBody());
   auto function = builder_.create<mlir::func::FuncOp>(builder_.getUnknownLoc(), options_.gradients ? "loss.train" : "f",
                                                       builder_.getFunctionType(inputs, {}));
+  function_ = function;
   addArguments(function, graph);
   for (int i = 0; i < options_.ops; ++i)
     step();

@@ -28,6 +28,8 @@ struct RandomGraphOptions {
   bool gradients = false;
   /// Loops, branches, states, integers and other float types too.
   bool everything = false;
+  /// Layers whose operands are arguments of their own.
+  bool layers = false;
 };
 
 /// The same module for the same seed. The functions are smooth and bounded where gradients are asked for, so that a

@@ -350,6 +350,8 @@ void Generator::otherType(mlir::Value x) {
 }
 
 void Generator::step() {
+  if (options_.layers && depth_ == 0 && below(4) == 0)
+    return layer();
   mlir::Value x = pick();
   switch (below(options_.everything ? 19 : 10)) {
   case 0:

@@ -59,7 +59,8 @@ struct Compiled::Build {
 };
 
 absl::StatusOr<Compiled::Build> Compiled::build(mlir::ModuleOp module, kiln_backend_fn function,
-                                                const std::string &targetCpu, bool watched, int64_t segments) {
+                                                const std::string &targetCpu, bool watched, int64_t segments,
+                                                const std::string &math) {
   Build result;
   mlir::OwningOpRef<mlir::ModuleOp> copy = module.clone();
   mlir::PassManager passes(module.getContext());
@@ -72,6 +73,7 @@ absl::StatusOr<Compiled::Build> Compiled::build(mlir::ModuleOp module, kiln_back
   kiln_target target{};
   target.size = sizeof(target);
   target.cpu = {targetCpu.data(), targetCpu.size()};
+  target.math = {math.data(), math.size()};
   target.jobs = 1;
   std::string why;
   std::shared_ptr<host::Backend> backend = host::Backend::create(function, "built in", why);
@@ -124,8 +126,9 @@ absl::StatusOr<std::unique_ptr<Compiled>> Compiled::create(mlir::ModuleOp module
 }
 
 absl::StatusOr<std::pair<std::unique_ptr<Compiled>, std::unique_ptr<Compiled>>>
-Compiled::createWatched(mlir::ModuleOp module, unsigned threads, const std::string &targetCpu, int64_t segments) {
-  absl::StatusOr<Build> built = build(module, kiln_cpu_backend, targetCpu, true, segments);
+Compiled::createWatched(mlir::ModuleOp module, unsigned threads, const std::string &targetCpu, int64_t segments,
+                        const std::string &math) {
+  absl::StatusOr<Build> built = build(module, kiln_cpu_backend, targetCpu, true, segments, math);
   if (!built.ok())
     return built.status();
   absl::StatusOr<std::string> library = linkedLibrary(built->blobs);

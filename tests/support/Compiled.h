@@ -23,10 +23,10 @@ public:
   static absl::StatusOr<std::unique_ptr<Compiled>> create(mlir::ModuleOp module, unsigned threads = 2,
                                                           const std::string &targetCpu = "native");
   /// Twice from the same code: as it is, and with red zones around its buffers, which are looked at after each launch.
-  /// `segments`: as PipelineOptions has them.
+  /// `segments`: as PipelineOptions has them; `math`: as kiln_target has it.
   static absl::StatusOr<std::pair<std::unique_ptr<Compiled>, std::unique_ptr<Compiled>>>
   createWatched(mlir::ModuleOp module, unsigned threads = 2, const std::string &targetCpu = "native",
-                int64_t segments = 0);
+                int64_t segments = 0, const std::string &math = "");
   /// The same on a backend of this process whose artifact is bytes.
   static absl::StatusOr<std::unique_ptr<Compiled>> createOn(mlir::ModuleOp module, const char *name,
                                                             kiln_backend_fn backend);
@@ -47,7 +47,7 @@ private:
   struct Build;
   Compiled() = default;
   static absl::StatusOr<Build> build(mlir::ModuleOp module, kiln_backend_fn function, const std::string &targetCpu,
-                                     bool watched = false, int64_t segments = 0);
+                                     bool watched = false, int64_t segments = 0, const std::string &math = "");
   std::map<std::string, HostTensor> toHost(std::vector<PlainTensor> plain);
   static absl::StatusOr<std::unique_ptr<Compiled>> finish(mlir::ModuleOp module, const Build &built,
                                                           std::unique_ptr<Loaded> loaded, const std::string &why);

@@ -3,6 +3,7 @@
 #include "backends/cpu/compile/Code.h"
 #include "mlir/IR/Matchers.h"
 #include "llvm/Support/MathExtras.h"
+#include "llvm/Support/xxhash.h"
 
 using namespace mlir;
 
@@ -12,6 +13,21 @@ bool Machine::has(llvm::StringRef feature) const {
   llvm::SmallVector<llvm::StringRef> parts;
   llvm::StringRef(features).split(parts, ',');
   return llvm::is_contained(parts, feature);
+}
+
+/// 0, 1, 2 or 3 for a choice, the same each time.
+static uint64_t drawn(uint64_t forms, llvm::StringRef choice, int64_t among) {
+  return llvm::xxh3_64bits((choice + " " + llvm::Twine(among) + " " + llvm::Twine(forms)).str()) % 4;
+}
+
+bool Machine::takes(llvm::StringRef choice, bool model) const {
+  uint64_t draw = forms ? drawn(forms, choice, 0) : 0;
+  return draw == 0 ? model : draw != 1;
+}
+
+double Machine::weighed(llvm::StringRef choice, double cycles, int64_t among) const {
+  static constexpr double factors[] = {1, 1, 1e-6, 1e6};
+  return forms ? cycles * factors[drawn(forms, choice, among)] : cycles;
 }
 
 Code::Code(ModuleOp module, const Machine &machine)

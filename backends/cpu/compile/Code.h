@@ -31,7 +31,13 @@ struct Machine {
   int64_t level2 = 0; // bytes of a core's second-level cache, where the target says so; 0: as its kind has
   bool fma = false;
   bool fast = false; // sums may be formed in other ways than the definition's (--math fast)
+  /// For tests: draws among the forms that a shape allows, in place of what the models choose; 0: they choose.
+  uint64_t forms = 0;
   bool has(llvm::StringRef feature) const;
+  /// Whether a form is taken where it may be: as `model` says, or as `forms` draws it for that choice.
+  bool takes(llvm::StringRef choice, bool model) const;
+  /// What a form's cycles count in a comparison of forms: themselves, or far fewer or more as `forms` draws it.
+  double weighed(llvm::StringRef choice, double cycles, int64_t among = 0) const;
   /// Whether it adds products of pairs of bf16 to sums of f32, in vectors as wide as its widest.
   bool dotsOfBF16() const { return vectorBytes == 64 && has("avx512bf16"); }
 };

@@ -142,8 +142,10 @@ static llvm::SmallVector<Pieces> piecesOf(int64_t extent, int64_t unit, int64_t 
 constexpr double worthAFork = 16000;
 
 /// Chooses mc and nc; returns the time.
-static double chooseCut(Blocking &t, const ContractExtents &e, const ContractTraits &traits, int64_t level2) {
-  tryRowsFirst(t, e, traits, level2);
+static double chooseCut(const Machine &machine, Blocking &t, const ContractExtents &e, const ContractTraits &traits) {
+  int64_t level2 = secondLevelOf(machine);
+  if (machine.takes("rows first", true))
+    tryRowsFirst(t, e, traits, level2);
   Cost cost{e, traits, t, level2};
   int64_t columnsUnit = t.rowsFirst ? t.nc : t.tileColumns();
   int64_t maxRows = mostRows(t, traits, level2, e.m);
@@ -172,7 +174,7 @@ static double chooseCut(Blocking &t, const ContractExtents &e, const ContractTra
         total += mBlocks * nBlocks * cost.rightCost(std::min(nc, e.n), e.k) * e.batch;
       total += (mBlocks - 1) * static_cast<double>(e.n) * e.k * 0.075 * traits.bytes * e.batch; // slivers, again
       total += 400.0 * tasks;
-      double time = before + spreadOverThreads(total, largest, tasks);
+      double time = machine.weighed("cut", before + spreadOverThreads(total, largest, tasks), mc * nc + mBlocks);
       if (time < best * 0.999) {
         best = time;
         t.mc = mc, t.mBlocks = mBlocks;
@@ -219,7 +221,7 @@ static void takeAlongK(Blocking &t, const ContractExtents &e, const ContractTrai
 }
 
 /// A convolution's columns in place, or unfolded in one way or the other.
-static void chooseImage(Blocking &t, const ContractExtents &e, const ContractTraits &traits, int64_t level2) {
+static void chooseImage(const Machine &machine, Blocking &t, const ContractExtents &e, const ContractTraits &traits) {
   Blocking best = t;
   double least = INFINITY;
   auto consider = [&](RightMode right, bool unfold) {
@@ -233,7 +235,8 @@ static void chooseImage(Blocking &t, const ContractExtents &e, const ContractTra
       tried.imageChannels = ceilDivide(traits.image.channels, 16);
       tried.sharedPanels = ceilDivide(e.n, t.tileColumns());
     }
-    double time = chooseCut(tried, extents, traits, level2);
+    double cycles = chooseCut(machine, tried, extents, traits);
+    double time = machine.weighed("image", cycles, static_cast<int64_t>(right));
     if (time < least)
       least = time, best = tried;
   };
@@ -272,8 +275,9 @@ int64_t streamedDepth(const Machine &machine, int64_t rows) {
 }
 
 /// Few rows, and a matrix that comes from memory.
-static bool streams(const ContractExtents &e, const ContractTraits &traits, int64_t level2, const Blocking &t) {
-  return traits.streamable && e.m <= 4 && e.n > t.tileColumns() && e.n * e.k * traits.bytes > level2;
+static bool streams(const Machine &machine, const ContractExtents &e, const ContractTraits &traits, const Blocking &t) {
+  bool far = machine.takes("streams", e.n * e.k * traits.bytes > secondLevelOf(machine));
+  return traits.streamable && e.m <= 4 && e.n > t.tileColumns() && far;
 }
 
 /// Tasks in multiples of eight, whose sums take at most half of a first level; as few as four where a stretch
@@ -314,6 +318,9 @@ static void chooseFetched(Blocking &t, const ContractTraits &traits, int64_t lev
     t.right = RightMode::Direct;
 }
 
+/// Of K, where it is cut into parts.
+static int64_t leastPart(const Machine &machine) { return machine.forms ? 8 : 1024; }
+
 Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, const ContractTraits &traits) {
   ContractExtents e = given;
   for (int64_t *extent : {&e.batch, &e.m, &e.n, &e.k})
@@ -333,18 +340,18 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
   bool fewRows = e.m <= 4 * t.tileRows;
   bool near = e.n * e.k * traits.bytes <= firstLevel / 2; // read where it lies by however many rows
   bool stays = traits.rightPlainAlongN && (fewRows || near) && rowsStay(t, traits, level2);
-  bool direct = stays || (traits.rightPlainAlongN && e.m <= 2 * t.tileRows);
+  bool direct = traits.rightPlainAlongN && machine.takes("direct", stays || e.m <= 2 * t.tileRows);
   if (traits.rightPrepacked && !stays && (direct || (traits.bothAlongK && fewRows))) {
     t.right = RightMode::Sliver;
     t.noScratch = true; // as the form that it stands for, which was claimed
-    chooseCut(t, e, traits, level2);
+    chooseCut(machine, t, e, traits);
     return t;
   }
-  if (streams(e, traits, level2, t)) {
+  if (streams(machine, e, traits, t)) {
     chooseStretches(t, e, traits);
     return t;
   }
-  if (traits.bothAlongK && fewRows) {
+  if (traits.bothAlongK && machine.takes("dots", fewRows)) {
     chooseDots(t, e);
     return t;
   }
@@ -353,7 +360,8 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
   else if (!traits.rightShareable)
     t.right = RightMode::Task;
   else // where one block holds all rows, no column is packed twice
-    t.right = e.m <= mostRows(t, traits, level2, e.m) || (traits.image.planes && !staysNear(e, traits))
+    t.right = machine.takes("slivers",
+                            e.m <= mostRows(t, traits, level2, e.m) || (traits.image.planes && !staysNear(e, traits)))
                   ? RightMode::Sliver
                   : RightMode::Shared;
 
@@ -363,8 +371,8 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
 
   // Too few tiles for the threads and much to sum: split K.
   int64_t tiles = e.batch * ceilDivide(e.m, t.tileRows) * ceilDivide(e.n, t.tileColumns());
-  if (tiles < 128 && e.k >= 4096 && !image) {
-    t.chunks = std::min<int64_t>(16, e.k / 1024);
+  if (!image && e.k >= 4 * leastPart(machine) && machine.takes("K in parts", tiles < 128 && e.k >= 4096)) {
+    t.chunks = std::min<int64_t>(16, e.k / leastPart(machine));
     t.kc = depth(std::min(kBlock, ceilDivide(e.k, t.chunks)));
     t.right = RightMode::Task;
   }
@@ -374,7 +382,7 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
   if (traits.lines && traits.fixedColumns && t.chunks == 1 && e.m >= t.tileRows && rest <= t.lanes / 4)
     t.edge = rest;
   if (image) {
-    chooseImage(t, e, traits, level2);
+    chooseImage(machine, t, e, traits);
     return t;
   }
   // Along a short K a sliver of rows meets columns as they lie: what it writes is as many streams as it has rows.
@@ -382,12 +390,12 @@ Blocking chooseBlocking(const Machine &machine, const ContractExtents &given, co
   if (inStreams && t.right == RightMode::Sliver)
     t.right = RightMode::Direct;
   Blocking shared = t;
-  double time = chooseCut(t, e, traits, level2);
+  double time = chooseCut(machine, t, e, traits);
   // Few tasks, since columns alone are cut: where all of them are packed once, rows are cut as well, and come first.
   int64_t tasks = e.batch * ceilDivide(e.m, t.mc) * ceilDivide(e.n, t.nc);
   if (t.right == RightMode::Sliver && traits.rightShareable && t.chunks == 1 && tasks < 16 && staysNear(e, traits)) {
     shared.right = RightMode::Shared;
-    if (chooseCut(shared, e, traits, level2) < time && shared.rowsFirst)
+    if (machine.weighed("shared", chooseCut(machine, shared, e, traits)) < time && shared.rowsFirst)
       t = shared;
   }
   chooseFetched(t, traits, level2);

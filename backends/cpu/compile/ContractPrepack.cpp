@@ -47,7 +47,7 @@ void ContractLowering::choosePrepacked(const ContractExtents &bounds) {
   int64_t size = (prepackedRight ? sizeOfPanels(bounds) : sizeOfSlivers(bounds)) * bytes;
   bool inLoop =
       builder.lasts(operand.plainInput, Lasting::InLoop) || builder.lasts(operand.plainInput, Lasting::InLongLoop);
-  if (size <= leastPrepacked && !inLoop) {
+  if (!builder.machine.takes("packed once", size > leastPrepacked || inLoop)) {
     prepackedRight = prepackedLeft = false;
     return;
   }

@@ -55,7 +55,7 @@ Kept::Kept(const kiln_host &host, const Machine &machine, const std::string &com
                                   << machine.targetFeatures << "\n"
                                   << machine.features << "\n"
                                   << machine.vectorBytes << " " << machine.vectorRegisters << " " << machine.level2
-                                  << " " << machine.fma << " " << machine.fast << "\n";
+                                  << " " << machine.fma << " " << machine.fast << " " << machine.forms << "\n";
 }
 
 std::string Kept::digest(llvm::StringRef content) const {

@@ -437,7 +437,7 @@ bool buildPixelRows(KernelBuilder &builder, const Contraction &whole, const Cont
   int64_t filterBytes = extents.outputs * extents.channels * extents.taps * bytes;
   // Claims do not know yet whether the filter lasts: they ask for what it then takes, if it does.
   // Turning an element takes more than three times what copying one does, which others are packed by.
-  bool lasts = filterBytes > leastPrepacked / 4 && !c.turned;
+  bool lasts = builder.machine.takes("filter packed once", filterBytes > leastPrepacked / 4) && !c.turned;
   extents.turned = c.turned.has_value();
   extents.filterLasts = lasts && (!builder.knowsLasting() || builder.isLasting(c.left.plainInput));
   if (extents.batch < 1 || extents.channels < 1 || extents.outputs < 1)

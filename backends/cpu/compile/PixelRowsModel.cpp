@@ -87,7 +87,9 @@ PixelCut choosePixelRows(const Machine &machine, const PixelExtents &e, double c
   RegisterTile registers = registerTile(machine, 4);
   int64_t most = (machine.vectorRegisters - 3) / registers.vectors;
   t.lanes = registers.lanes, t.vectors = registers.vectors;
-  if (e.outputs < t.columns() || e.pixels() < 1)
+  if (machine.takes("no panel is full", false) ? e.outputs < 1 : e.outputs < t.columns())
+    return {};
+  if (e.pixels() < 1)
     return {};
   choosePieces(t, e, e.matrix ? std::min(most, t.lanes) : most); // a matrix's piece is copied as one vector
   int64_t level2 = secondLevelOf(machine);
@@ -100,13 +102,13 @@ PixelCut choosePixelRows(const Machine &machine, const PixelExtents &e, double c
   t.channelsOfBlock = ceilDivide(e.channels, ceilDivide(e.channels * e.taps, std::max(block, e.taps)));
 
   int64_t fits = firstLevel / (t.columns() * 4 * t.rows), even = t.lanes / std::gcd(t.rows, t.lanes);
-  double least = cycles;
+  double least = machine.weighed("otherwise", cycles);
   PixelCut best;
   for (int64_t pieces = std::clamp<int64_t>(fits, 1, t.pieces()), last = 0; pieces > 0; pieces /= 2) {
     t.unitOfTasks = pieces >= even && t.pieces() % even == 0 ? even : 1; // whole vectors of pixels
     t.piecesOfTask = pieces / t.unitOfTasks * t.unitOfTasks;
     t.packsBlocks = !e.filterLasts && e.batch == 1 && t.piecesOfTask == t.pieces();
-    double time = t.piecesOfTask == last ? least : timeOf(e, t);
+    double time = t.piecesOfTask == last ? least : machine.weighed("pieces", timeOf(e, t), t.piecesOfTask);
     last = t.piecesOfTask;
     if (time < least)
       least = time, best = t;

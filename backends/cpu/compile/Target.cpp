@@ -59,13 +59,18 @@ std::unique_ptr<TargetMachine> createTargetMachine(const Machine &machine, std::
                                                                     CodeGenOptLevel::Default));
 }
 
-/// "x86-64-v3:l2=512K": a processor, and what is to be believed of it instead of what its name says.
+/// "x86-64-v3:l2=512K": a processor, and what is to be believed of it instead of what its name says. Behind that tests
+/// say ":forms=7": which forms are drawn.
 static bool readCpu(StringRef text, Machine &machine, std::string &error) {
   auto [cpu, settings] = text.split(':');
   machine.cpu = cpu.str();
   if (settings.empty() && !text.ends_with(":"))
     return true;
-  StringRef size = settings;
+  auto [size, forms] = settings.split(':');
+  if (settings.contains(':') && (!forms.consume_front("forms=") || forms.getAsInteger(10, machine.forms))) {
+    error = "'" + text.str() + "': expected forms=NUMBER behind the size, found '" + forms.str() + "'";
+    return false;
+  }
   int64_t unit = 1, number = 0;
   if (!size.consume_front("l2=")) {
     error = "'" + text.str() + "': expected l2=SIZE after the ':' (as in " + cpu.str() + ":l2=512K), found '" +
@@ -79,7 +84,7 @@ static bool readCpu(StringRef text, Machine &machine, std::string &error) {
   // From the smallest there ever was to more than any has: a product of sizes stays far below 2^63.
   if (size.getAsInteger(10, number) || number < 1 || number > (1 << 30) / unit || number * unit < (16 << 10)) {
     error = "'" + text.str() + "': expected a size of the second-level cache from 16K to 1024M, found '" +
-            settings.substr(3).str() + "'";
+            settings.split(':').first.substr(3).str() + "'";
     return false;
   }
   machine.level2 = number * unit;

@@ -115,7 +115,7 @@ WinogradCut chooseWinograd(const Machine &machine, const WinogradExtents &e,
                            llvm::function_ref<WinogradTiles(int64_t outputs)> tiles) {
   Cost cost{machine, e};
   WinogradCut best;
-  double least = 0.9 * cost.direct();
+  double least = machine.weighed("definition", 0.9 * cost.direct());
   for (int64_t outputs : {2, 4}) {
     WinogradTiles cutUp = tiles(outputs);
     WinogradCut t;
