@@ -209,6 +209,8 @@ static void useRows(const Geometry &g, ArrayRef<bool> mayMiss, Contraction::Wind
 /// Where sizes are constant, the image in planes.
 static std::optional<Contraction::Window> windowOf(const Geometry &g) {
   const Shape &input = g.inputDims;
+  if (g.joined && input[0].factor < 1) // no image
+    return std::nullopt;
   size_t spatial = g.strides.size();
   Contraction::Window window;
   SmallVector<bool> mayMiss(spatial);
