@@ -18,8 +18,9 @@ set(KILN_SANITIZE "" CACHE STRING "Sanitizers for our own code: empty, address+u
 set(KILN_WARNINGS_AS_ERRORS ON CACHE BOOL "Treat warnings as errors")
 
 # For what programs carry. Exceptions are thrown by calls alone: tables for every instruction (debuggers', profilers')
-# were 2% of a program.
-set(KILN_FOR_SIZE -Oz -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables)
+# were 2% of a program. With a frame pointer these say once where a frame begins, and not again for each register that is
+# pushed: 22 KB less of them, for 12 KB of code.
+set(KILN_FOR_SIZE -Oz -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-omit-frame-pointer)
 
 add_library(kiln_options INTERFACE)
 target_compile_options(kiln_options INTERFACE -Wall -Wextra -Wno-unused-parameter)

@@ -118,6 +118,8 @@ std::vector<std::string> linkerArguments(const LinkJob &job, const Toolchain &to
                                    "--as-needed",
                                    "-o",
                                    "-"};
+  if (const char *map = std::getenv("KILN_LINK_MAP"); map && *map) // what the program holds, by object and section
+    args.push_back(absl::StrCat("-Map=", map));
   if (!tools.root.empty()) // for the absolute paths in libc.so, which is a text
     args.push_back("--sysroot=" + tools.root);
   if (job.shared) {

@@ -6,117 +6,287 @@
 #include "runtime/support/Utf8.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
-#define JSON_NO_IO 1
-#include <nlohmann/json.hpp>
+#include <cstdlib>
 
 namespace kiln {
 
-/// Receives nlohmann's parse events, which come without recursion, and builds our values.
-class JsonBuilder {
+/// Reads a document in one pass and without recursion: what is open stands on a path. (A library's parser was a
+/// fifteenth of a program: nlohmann's came with its binary formats.)
+class JsonParser {
 public:
-  using number_integer_t = nlohmann::json::number_integer_t;
-  using number_unsigned_t = nlohmann::json::number_unsigned_t;
-  using number_float_t = nlohmann::json::number_float_t;
-  using string_t = nlohmann::json::string_t;
-  using binary_t = nlohmann::json::binary_t;
+  JsonParser(std::string_view text, int maxDepth) : text_(text), maxDepth_(maxDepth) {}
+  std::string error; ///< where run() fails
 
-  JsonBuilder(Json &root, int maxDepth) : root_(root), maxDepth_(maxDepth) {}
-  std::string error;
-
-  bool null() { return add() != nullptr; }
-  bool boolean(bool value) {
-    Json *json = add();
-    json->kind_ = Json::Kind::Bool;
-    json->bool_ = value;
-    return true;
-  }
-  bool number_integer(number_integer_t value) {
-    Json *json = add();
-    json->kind_ = Json::Kind::Int;
-    json->int_ = value;
-    return true;
-  }
-  bool number_unsigned(number_unsigned_t value) {
-    if (value > static_cast<number_unsigned_t>(INT64_MAX))
-      return number_float(static_cast<double>(value), "");
-    return number_integer(static_cast<int64_t>(value));
-  }
-  bool number_float(number_float_t value, const string_t &) {
-    Json *json = add();
-    json->kind_ = Json::Kind::Float;
-    json->float_ = value;
-    return true;
-  }
-  bool string(string_t &value) {
-    Json *json = add();
-    json->kind_ = Json::Kind::String;
-    json->string_ = std::move(value);
-    return true;
-  }
-  bool binary(binary_t &) { return false; }
-  bool start_object(size_t) { return open(Json::Kind::Object); }
-  bool start_array(size_t) { return open(Json::Kind::Array); }
-  bool end_object() {
-    std::vector<std::string_view> keys;
-    for (const Json &member : current()->children_)
-      keys.push_back(member.key_);
-    std::sort(keys.begin(), keys.end());
-    if (auto twice = std::adjacent_find(keys.begin(), keys.end()); twice != keys.end()) {
-      error = "the key '" + std::string(*twice) + "' stands twice in one object";
-      return false;
+  bool run(Json &root) {
+    if (text_.substr(0, byteOrderMark.size()) == byteOrderMark)
+      at_ = token_ = byteOrderMark.size();
+    for (bool more = true; more;) {
+      skipSpace();
+      Json &json = path_.empty() ? root : add();
+      if (peek() == '[' || peek() == '{') {
+        if (!open(json))
+          return false;
+        skipSpace();
+        if (peek() != closing()) {
+          if (json.kind_ == Json::Kind::Object && !key())
+            return false;
+          continue;
+        }
+      } else if (!scalar(json)) {
+        return false;
+      }
+      if (!afterValue(more))
+        return false;
     }
-    return close();
-  }
-  bool end_array() { return close(); }
-  bool key(string_t &value) {
-    key_ = std::move(value);
     return true;
-  }
-  bool parse_error(size_t position, const std::string &token, const nlohmann::detail::exception &) {
-    size_t shown = utf8Prefix(std::string_view(token).substr(0, 40)); // a terminal is given text alone
-    error = format("byte %zu: not valid JSON near '%.*s'", position, static_cast<int>(shown), token.c_str());
-    return false;
   }
 
 private:
-  Json *current() { return path_.back(); }
-  Json *add() {
-    if (path_.empty())
-      return &root_;
-    Json *parent = current();
-    parent->children_.emplace_back();
-    Json *child = &parent->children_.back();
-    child->key_ = parent->kind_ == Json::Kind::Object ? std::move(key_) : parent->key_;
+  /// Behind the text: what begins and continues nothing.
+  char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
+  char closing() const { return path_.back()->kind_ == Json::Kind::Object ? '}' : ']'; }
+
+  void skipSpace() {
+    while (peek() == ' ' || peek() == '\n' || peek() == '\r' || peek() == '\t')
+      ++at_;
+  }
+
+  /// The byte at `at_` is wrong.
+  bool bad() {
+    std::string near;
+    for (char c : text_.substr(token_, at_ + 1 - token_).substr(0, 40))
+      near += static_cast<unsigned char>(c) < 0x20 ? format("<U+%04X>", static_cast<unsigned>(c)) : std::string(1, c);
+    size_t shown = utf8Prefix(std::string_view(near).substr(0, 40)); // a terminal is given text alone
+    error = format("byte %zu: not valid JSON near '%.*s'", at_ + 1, static_cast<int>(shown), near.c_str());
+    return false;
+  }
+
+  /// What stands here may be right elsewhere: all of it is told.
+  bool unexpected() {
+    Json other;
+    if (scalar(other)) {
+      --at_;
+      bad();
+    }
+    return false;
+  }
+
+  Json &add() {
+    Json &parent = *path_.back();
+    Json &child = parent.children_.emplace_back();
+    child.key_ = parent.kind_ == Json::Kind::Object ? std::move(key_) : parent.key_;
     return child;
   }
-  bool open(Json::Kind kind) {
+
+  bool open(Json &json) {
+    json.kind_ = text_[at_++] == '{' ? Json::Kind::Object : Json::Kind::Array;
     if (static_cast<int>(path_.size()) >= maxDepth_) {
       error = format("nested more than %d levels deep", maxDepth_);
       return false;
     }
-    Json *json = add();
-    json->kind_ = kind;
     // Pointers into a parent's children stay valid while one of them is open: the parent grows only after.
-    path_.push_back(json);
-    return true;
-  }
-  bool close() {
-    path_.pop_back();
+    path_.push_back(&json);
     return true;
   }
 
-  Json &root_;
+  bool key() {
+    skipSpace();
+    if (peek() != '"')
+      return unexpected();
+    key_.clear();
+    if (!string(key_))
+      return false;
+    skipSpace();
+    if (peek() != ':')
+      return unexpected();
+    ++at_;
+    return true;
+  }
+
+  /// Closes what ends here, up to the next value; `more`: is there one?
+  bool afterValue(bool &more) {
+    for (;;) {
+      skipSpace();
+      if (path_.empty()) {
+        more = false;
+        return at_ == text_.size() || unexpected();
+      }
+      if (peek() == ',') {
+        ++at_;
+        return path_.back()->kind_ == Json::Kind::Array || key();
+      }
+      if (peek() != closing())
+        return unexpected();
+      ++at_;
+      if (path_.back()->kind_ == Json::Kind::Object && !keysDiffer())
+        return false;
+      path_.pop_back();
+    }
+  }
+
+  bool keysDiffer() {
+    std::vector<std::string_view> keys;
+    for (const Json &member : path_.back()->children_)
+      keys.push_back(member.key_);
+    std::sort(keys.begin(), keys.end());
+    auto twice = std::adjacent_find(keys.begin(), keys.end());
+    if (twice != keys.end())
+      error = "the key '" + std::string(*twice) + "' stands twice in one object";
+    return twice == keys.end();
+  }
+
+  bool scalar(Json &json) {
+    switch (peek()) {
+    case '"':
+      json.kind_ = Json::Kind::String;
+      return string(json.string_);
+    case 't':
+      json.kind_ = Json::Kind::Bool;
+      json.bool_ = true;
+      return word("true");
+    case 'f':
+      json.kind_ = Json::Kind::Bool;
+      return word("false");
+    case 'n':
+      return word("null");
+    default:
+      return number(json);
+    }
+  }
+
+  bool word(std::string_view expected) {
+    for (char c : expected) {
+      if (peek() != c)
+        return bad();
+      ++at_;
+    }
+    return true;
+  }
+
+  bool isDigit() const { return peek() >= '0' && peek() <= '9'; }
+  bool digits() {
+    if (!isDigit())
+      return bad();
+    while (isDigit())
+      ++at_;
+    return true;
+  }
+
+  bool number(Json &json) {
+    if (peek() == '-' || isDigit())
+      token_ = at_;
+    size_t begin = at_;
+    at_ += peek() == '-';
+    bool whole = true;
+    if (peek() == '0')
+      ++at_;
+    else if (!digits())
+      return false;
+    if (peek() == '.') {
+      ++at_, whole = false;
+      if (!digits())
+        return false;
+    }
+    if (peek() == 'e' || peek() == 'E') {
+      ++at_, whole = false;
+      at_ += peek() == '+' || peek() == '-';
+      if (!digits())
+        return false;
+    }
+    const char *first = text_.data() + begin, *last = text_.data() + at_;
+    json.kind_ = Json::Kind::Int;
+    if (whole && std::from_chars(first, last, json.int_).ec == std::errc())
+      return true;
+    json.kind_ = Json::Kind::Float;
+    // What is too small becomes a zero, what is too large is an error; from_chars tells neither of the two.
+    if (std::from_chars(first, last, json.float_).ec != std::errc() || std::isinf(json.float_))
+      json.float_ = std::strtod(std::string(first, last).c_str(), nullptr);
+    if (!std::isinf(json.float_))
+      return true;
+    --at_;
+    return bad();
+  }
+
+  bool string(std::string &text) {
+    token_ = at_++;
+    for (;;) {
+      size_t plain = at_;
+      while (plain < text_.size() && text_[plain] != '"' && text_[plain] != '\\' &&
+             static_cast<unsigned char>(text_[plain] - 0x20) < 0x60)
+        ++plain;
+      text.append(text_, at_, plain - at_);
+      at_ = plain;
+      if (at_ == text_.size() || static_cast<unsigned char>(peek()) < 0x20)
+        return bad();
+      if (peek() == '"') {
+        ++at_;
+        return true;
+      }
+      if (peek() == '\\') {
+        ++at_;
+        if (!escape(text))
+          return false;
+      } else if (size_t length = utf8Length(text_, at_)) {
+        text.append(text_, at_, length);
+        at_ += length;
+      } else {
+        at_ += static_cast<unsigned char>(peek()) >= 0xc2 && static_cast<unsigned char>(peek()) < 0xf5; // the next one
+        return bad();
+      }
+    }
+  }
+
+  /// Behind a backslash.
+  bool escape(std::string &text) {
+    constexpr std::string_view letters = "\"\\/bfnrt", meant = "\"\\/\b\f\n\r\t";
+    if (size_t which = letters.find(peek()); which != letters.npos) {
+      text += meant[which];
+      ++at_;
+      return true;
+    }
+    uint32_t code = 0, low = 0;
+    if (!hexadecimal(code))
+      return false;
+    if (code >= 0xd800 && code < 0xdc00) { // the first half of a pair
+      if (!word("\\") || !hexadecimal(low))
+        return false;
+      code = low >= 0xdc00 && low < 0xe000 ? 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00) : 0xd800;
+    }
+    if (code >= 0xd800 && code < 0xe000) {
+      --at_;
+      return bad();
+    }
+    appendUtf8(text, code);
+    return true;
+  }
+
+  /// u and four digits.
+  bool hexadecimal(uint32_t &code) {
+    if (!word("u"))
+      return false;
+    for (int i = 0; i < 4; ++i, ++at_) {
+      int letter = peek() | 0x20;
+      if (!isDigit() && (letter < 'a' || letter > 'f'))
+        return bad();
+      code = code << 4 | static_cast<uint32_t>(isDigit() ? peek() - '0' : letter - 'a' + 10);
+    }
+    return true;
+  }
+
+  std::string_view text_;
   int maxDepth_;
+  size_t at_ = 0, token_ = 0; ///< the next byte; where the last string or number begins
   std::vector<Json *> path_;
   std::string key_;
 };
 
 Json Json::parse(std::string_view text, const std::string &what, int maxDepth) {
   Json root;
-  JsonBuilder builder(root, maxDepth);
-  if (!nlohmann::json::sax_parse(text.begin(), text.end(), &builder))
-    throw Error(what + ": " + (builder.error.empty() ? "not valid JSON" : builder.error));
+  JsonParser parser(text, maxDepth);
+  if (!parser.run(root))
+    throw Error(what + ": " + parser.error);
   return root;
 }
 

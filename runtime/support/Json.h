@@ -56,7 +56,7 @@ public:
   void remove(std::string_view key);
 
 private:
-  friend class JsonBuilder;
+  friend class JsonParser;
   [[noreturn]] void wrong(const char *expected) const;
 
   Kind kind_ = Kind::Null;
