@@ -46,6 +46,9 @@ Codings fileCodings(const WeightChoice &choice);
 std::map<std::string, std::string> dataOverrides(const Options &options);
 /// The input that an --input names; throws Error where there is none.
 int inputNamed(const Call &call, const std::string &name);
+/// The name and the value of an --input; of a function with one input (beside a prompt) the value may stand alone, and
+/// of several a .safetensors file that holds them by their names (the name is empty). Throws UsageError.
+std::pair<std::string, std::string> splitInput(const std::string &text, const Call &call);
 /// The --input options into the entry's inputs: NAME=FILE.npy, NAME=FILE.safetensors, NAME=FILE.wav, or a .safetensors
 /// file alone; all but those that are `filled` otherwise have to be given. `pieces` takes a recording that is too long.
 void setInputs(Call &call, const Options &options, const Manifest &manifest,

@@ -33,18 +33,18 @@ static void checkField(const SourceSpec &source, const std::string &wanted, cons
        nearest.hint().c_str(), names.c_str());
 }
 
-bool DataRows::asked(const Options &options, const Manifest &manifest) {
+bool DataRows::asked(const Options &options, const Manifest &manifest, const Call &call) {
   std::string field;
   std::vector<std::string> inputs = options.list("input");
   return std::any_of(inputs.begin(), inputs.end(), [&](const std::string &text) {
-    return fieldNamed(splitAssignment("input", text).second, manifest, field);
+    return fieldNamed(splitInput(text, call).second, manifest, field);
   });
 }
 
 DataRows::DataRows(const Options &options, const Common &common, const Manifest &manifest, const Call &call) {
   std::map<std::string, std::set<std::string>> wanted;
   for (const std::string &text : options.list("input")) {
-    auto [name, path] = splitAssignment("input", text);
+    auto [name, path] = splitInput(text, call);
     Column column;
     const SourceSpec *source = fieldNamed(path, manifest, column.field);
     if (!source)
@@ -121,7 +121,7 @@ void DataRows::fill(Call &call, size_t begin, size_t size) const {
 
 extern "C" InputRows *kiln_data_rows(const Options &options, const Common &common, const Manifest &manifest,
                                      const Call &call) {
-  return DataRows::asked(options, manifest) ? new DataRows(options, common, manifest, call) : nullptr;
+  return DataRows::asked(options, manifest, call) ? new DataRows(options, common, manifest, call) : nullptr;
 }
 
 } // namespace kiln

@@ -14,7 +14,7 @@ public:
   DataRows(const Options &options, const Common &common, const Manifest &manifest, const Call &call);
 
   /// Whether an --input names a field.
-  static bool asked(const Options &options, const Manifest &manifest);
+  static bool asked(const Options &options, const Manifest &manifest, const Call &call);
   const char *what() const override { return "rows"; }
   size_t count() const override { return count_; }
   bool fills(int argument) const override;

@@ -193,7 +193,7 @@ Pieces setPrefillInputs(const Options &options, const Manifest &manifest, Genera
          names.c_str());
   }
   for (const std::string &text : options.list("input"))
-    if (prompt >= 0 && splitAssignment("input", text).first == "prompt")
+    if (prompt >= 0 && splitInput(text, call).first == "prompt")
       throw UsageError("--input prompt=…: the prompt is what --prompt says");
   setInputs(call, options, manifest, [&](int input) { return input == prompt; }, &pieces);
   return pieces;

@@ -165,12 +165,35 @@ int inputNamed(const Call &call, const std::string &name) {
   return found;
 }
 
+std::pair<std::string, std::string> splitInput(const std::string &text, const Call &call) {
+  if (text.find('=') != std::string::npos)
+    return splitAssignment("input", text);
+  std::vector<std::string> names;
+  for (int input : call.inputs())
+    if (const std::string &name = call.entry().arguments[static_cast<size_t>(input)].name; name != "prompt")
+      names.push_back(name);
+  if (names.size() == 1)
+    return {names.front(), text};
+  if (text.ends_with(".safetensors"))
+    return {"", text};
+  std::string all;
+  for (const std::string &name : names)
+    all += (all.empty() ? "" : ", ") + name;
+  throw UsageError("'--input " + text + "': expected NAME=VALUE; '" + call.entry().name + "' has the inputs " + all);
+}
+
 void setInputs(Call &call, const Options &options, const Manifest &manifest, const std::function<bool(int)> &filled,
                Pieces *pieces) {
   const std::vector<ArgumentSpec> &arguments = call.entry().arguments;
   std::vector<bool> given(arguments.size());
+  std::vector<std::string> files;
   for (const std::string &text : options.list("input")) {
-    auto [name, path] = splitAssignment("input", text);
+    auto [name, path] = splitInput(text, call);
+    if (name.empty()) {
+      protectFile(path, "what --input names");
+      files.push_back(path);
+      continue;
+    }
     int found = inputNamed(call, name);
     if (given[static_cast<size_t>(found)])
       throw UsageError("'--input " + name + "=…' stands twice");
@@ -188,6 +211,16 @@ void setInputs(Call &call, const Options &options, const Manifest &manifest, con
     else
       call.setInput(found, InputTensor(path, name, arguments[static_cast<size_t>(found)].name).view(),
                     "'" + path + "'");
+  }
+  for (const std::string &path : files) { // what no other option brings
+    bool used = false;
+    for (int input : call.inputs())
+      if (size_t i = static_cast<size_t>(input); !given[i] && !(filled && filled(input))) {
+        call.setInput(input, InputTensor(path, arguments[i].name, arguments[i].name).view(), "'" + path + "'");
+        used = given[i] = true;
+      }
+    if (!used)
+      throw UsageError("--input " + path + ": nothing is left for it to fill");
   }
   std::string missing;
   for (int input : call.inputs())

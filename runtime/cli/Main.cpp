@@ -65,9 +65,9 @@ const OptionSpec hearingOptions[] = {
 };
 const OptionSpec profileOption = {"profile", "FILE", "write the kernels' times as a Chrome trace"};
 const OptionSpec rowsOption = {
-    "input", "NAME=FILE",
+    "input", "[NAME=]FILE",
     "an input from a .npy, .safetensors or .wav file, a picture or a folder of them, or rows: NAME=DATA.FIELD", true};
-const OptionSpec inputOption = {"input", "NAME=FILE", "an input from a .npy, .safetensors or .wav file", true};
+const OptionSpec inputOption = {"input", "[NAME=]FILE", "an input from a .npy, .safetensors or .wav file", true};
 
 /// The conversation itself is linked where the model has turns alone.
 int chatCommand(const Options &options, Common &common) {
@@ -186,9 +186,21 @@ CommandSpec withCommon(CommandSpec spec) {
   return spec;
 }
 
-std::string overview(const std::string &program) {
+/// Can the program do it? (Asked for all the same, a command says what the model lacks for it.)
+bool offers(const Manifest &manifest, std::string_view command) {
+  std::string_view needs = command == "train" ? "train_step" : command;
+  if (command != "train" && command != "eval" && command != "grad" && command != "generate")
+    return command != "chat" || kiln_chat_command;
+  return std::any_of(manifest.entries.begin(), manifest.entries.end(),
+                     [&](const EntrySpec &entry) { return entry.name.starts_with(needs); });
+}
+
+std::string overview(const std::string &program, const kiln_program_image &image) {
+  Manifest manifest = Manifest::parse({image.manifest, image.manifest_size});
   std::string text = "Usage: " + program + " COMMAND [OPTION]...\n\nCommands:\n";
   for (const CommandEntry &entry : commands()) {
+    if (!offers(manifest, entry.spec.name))
+      continue;
     std::string name = std::string("  ") + entry.spec.name;
     name.resize(14, ' ');
     text += name + entry.spec.summary + "\n";
@@ -212,9 +224,9 @@ int flushed(int code = 0) {
 int dispatch(const kiln_program_image &image, const std::vector<std::string> &arguments) {
   std::string program = arguments.empty() ? "program" : baseName(arguments[0]);
   if (arguments.size() < 2)
-    throw UsageError("which command? See '" + program + " --help'");
+    throw UsageError("which command?\n\n" + overview(program, image));
   if (arguments[1] == "--help" || arguments[1] == "-h" || arguments[1] == "help") {
-    std::fputs(overview(program).c_str(), stdout);
+    std::fputs(overview(program, image).c_str(), stdout);
     return flushed();
   }
   NearestName nearest(arguments[1]);

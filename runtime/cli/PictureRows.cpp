@@ -8,9 +8,9 @@ namespace kiln {
 
 static bool isPictures(const std::string &path) { return isFolder(path) || isPicture(path); }
 
-bool PictureRows::asked(const Options &options) {
+bool PictureRows::asked(const Options &options, const Call &call) {
   for (const std::string &text : options.list("input"))
-    if (isPictures(splitAssignment("input", text).second))
+    if (isPictures(splitInput(text, call).second))
       return true;
   return false;
 }
@@ -28,7 +28,7 @@ static PictureForm formOf(const Manifest &manifest) {
 
 PictureRows::PictureRows(const Options &options, const Manifest &manifest, const Call &call) : form_(formOf(manifest)) {
   for (const std::string &text : options.list("input")) {
-    auto [name, path] = splitAssignment("input", text);
+    auto [name, path] = splitInput(text, call);
     if (!isPictures(path))
       continue;
     if (input_ >= 0)
@@ -60,7 +60,7 @@ void PictureRows::fill(Call &call, size_t begin, size_t size) const {
 }
 
 extern "C" InputRows *kiln_picture_rows(const Options &options, const Manifest &manifest, const Call &call) {
-  return PictureRows::asked(options) ? new PictureRows(options, manifest, call) : nullptr;
+  return PictureRows::asked(options, call) ? new PictureRows(options, manifest, call) : nullptr;
 }
 
 } // namespace kiln

@@ -14,7 +14,7 @@ public:
   PictureRows(const Options &options, const Manifest &manifest, const Call &call);
 
   /// Whether an --input names a picture or a folder.
-  static bool asked(const Options &options);
+  static bool asked(const Options &options, const Call &call);
   const char *what() const override { return "pictures"; }
   size_t count() const override { return files_.size(); }
   bool fills(int argument) const override { return argument == input_; }

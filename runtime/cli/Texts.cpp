@@ -38,7 +38,7 @@ void TextRows::readTexts(const Options &options) {
 void TextRows::chooseInputs(const Options &options, const EntrySpec &entry) {
   std::vector<std::string> given;
   for (const std::string &text : options.list("input"))
-    given.push_back(splitAssignment("input", text).first);
+    given.push_back(text.substr(0, text.find('=')));
   std::string names;
   for (size_t i = 0; i < entry.arguments.size(); ++i) {
     const ArgumentSpec &argument = entry.arguments[i];

@@ -197,6 +197,22 @@ TEST_F(Commands, GradRunAndEval) {
   Outcome grad = run({"grad", "--input", "features=in.safetensors", "--input", "data.target=in.safetensors", "--load",
                       "w.safetensors", "--output", "g.safetensors"});
   ASSERT_EQ(grad.code, 0) << grad.err;
+  // A file alone brings whatever has no option of its own.
+  const char *rest[] = {"in.safetensors", "features=in.safetensors"};
+  for (size_t more = 0; more < 2; ++more) {
+    std::vector<std::string> words = {"grad", "--load", "w.safetensors", "--output", "h.safetensors"};
+    for (size_t i = 0; i <= more; ++i)
+      words.insert(words.end(), {"--input", rest[i]});
+    Outcome alone = run(words);
+    ASSERT_EQ(alone.code, 0) << alone.err;
+    EXPECT_EQ(readFile(at("h.safetensors")), readFile(at("g.safetensors")));
+  }
+  EXPECT_THAT(run({"grad", "--input", "features=in.safetensors", "--input", "target=in.safetensors", "--input",
+                   "in.safetensors", "--output", "h.safetensors"})
+                  .err,
+              HasSubstr("--input in.safetensors: nothing is left for it to fill"));
+  EXPECT_THAT(run({"grad", "--input", "x.npy", "--output", "h.safetensors"}).err,
+              HasSubstr("'--input x.npy': expected NAME=VALUE; 'grad' has the inputs data.features, data.target"));
   Safetensors gradients = Safetensors::open(at("g.safetensors")), weights = Safetensors::open(at("w.safetensors"));
   ASSERT_TRUE(gradients.find("w") && gradients.find("b") && gradients.find("loss"));
   const float *w = reinterpret_cast<const float *>(weights.find("w")->data);
@@ -254,7 +270,8 @@ TEST_F(Commands, WrongUse) {
     EXPECT_THAT(outcome.err, HasSubstr(text));
     EXPECT_EQ(outcome.out, "");
   };
-  usage({}, "which command?");
+  usage({}, "which command?\n\nUsage: ");
+  usage({}, "  train       Trains the model by its recipe");
   usage({"tarin"}, "unknown command 'tarin' (did you mean 'train'?)");
   usage({"train", "--stps", "3"}, "unknown option '--stps' (did you mean '--steps'?)");
   usage({"train", "--steps"}, "'--steps' needs a value");
