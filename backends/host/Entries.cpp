@@ -189,6 +189,7 @@ EntryDescription EntryBuilder::describe() const {
   description.arguments = plan.arguments;
   Bounds least = leastOf(plan.function);
   auto limits = plan.function->getAttrOfType<mlir::DictionaryAttr>("kiln.limits");
+  auto names = plan.function->getAttrOfType<mlir::DictionaryAttr>("kiln.limit_names");
   for (const std::string &name : plan.symbols) {
     EntryDescription::Symbol &symbol = description.symbols.emplace_back();
     symbol.name = name;
@@ -198,6 +199,8 @@ EntryDescription EntryBuilder::describe() const {
       symbol.least = value->second;
     if (auto value = limits ? limits.getAs<mlir::IntegerAttr>(name) : nullptr)
       symbol.limit = value.getInt();
+    if (auto text = names ? names.getAs<mlir::StringAttr>(name) : nullptr)
+      symbol.limitName = text.getValue().str();
   }
   if (auto dims = plan.function->getAttrOfType<DimsAttr>("kiln.nonempty"))
     for (const Dim &dim : dims.dims())

@@ -59,6 +59,7 @@ struct EntryDescription {
     int64_t bound = 0;
     std::optional<int64_t> least; ///< where it is above 1
     std::optional<int64_t> limit; ///< the highest bound that the model's text allows, where it names one
+    std::string limitName;        ///< what --set raises it by; empty: the text alone does
   };
   std::vector<plan::Argument> arguments;
   std::vector<Symbol> symbols;

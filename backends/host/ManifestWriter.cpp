@@ -255,6 +255,8 @@ static json entryJson(const EntryRow &row, const EntryDescription &description) 
       symbols.back()["min"] = *symbol.least;
     if (symbol.limit)
       symbols.back()["limit"] = *symbol.limit;
+    if (!symbol.limitName.empty())
+      symbols.back()["limit_name"] = symbol.limitName;
   }
   for (const Dim &dim : description.extents)
     extents.push_back(dim.str());

@@ -88,10 +88,11 @@ struct Entry {
   int64_t nextStream = 1 << 20;
   const Stmt *function = nullptr; // of the model, where the entry is one of its functions
   std::map<std::string, Bound> bounds;
-  std::map<std::string, int64_t> limits; // what the model's text allows a bound to be, where it names one
-  std::map<std::string, Bound> least;    // lower bounds, of those symbols that have one above 1
-  std::vector<Dim> nonEmpty;             // extents that have to be at least 1, checked when the program is called
-  std::map<std::string, Range> symbols;  // every symbol, and where it was introduced
+  std::map<std::string, int64_t> limits;         // what the model's text allows a bound to be, where it names one
+  std::map<std::string, std::string> limitNames; // of those: the --set that may raise them
+  std::map<std::string, Bound> least;            // lower bounds, of those symbols that have one above 1
+  std::vector<Dim> nonEmpty;            // extents that have to be at least 1, checked when the program is called
+  std::map<std::string, Range> symbols; // every symbol, and where it was introduced
   std::vector<std::string> inputNames;
   bool training = false, asksTraining = false, failed = false;
   bool update = false;                         // an optimizer's: scalars take the dtype of what they are assigned to
@@ -234,6 +235,7 @@ public:
   std::optional<Value> global(std::string_view name, const SourceFile *file);
   const std::string *constantSetting(const Stmt &statement) const;
   bool isConstant(const std::string &name) const;
+  std::string settingOf(const Bound &bound);
   const Stmt *declarationOf(std::string_view name, const SourceFile *file) const;
   /// `training`, `inf`, `PAD`: known without being declared.
   bool isWellKnown(std::string_view name);

@@ -69,6 +69,20 @@ void Elaborator::noteIndexLimit(mlir::Value input, mlir::NamedAttrList &attribut
                       builder_.getStrArrayAttr(std::vector<llvm::StringRef>(equal.begin(), equal.end())));
 }
 
+/// The model's argument, or the file's constant, that a bound of one of its functions is written as; else empty.
+std::string Elaborator::settingOf(const Bound &bound) {
+  std::string text(bound.range.text());
+  const Value *found = nullptr;
+  for (const auto &[name, value] : model_->arguments)
+    if (name == text)
+      found = &value;
+  if (isConstant(text))
+    if (auto known = constants_.find(declarations_.find(text, declarations_.own())); known != constants_.end())
+      found = &known->second;
+  bool is = found && found->kind == Value::Kind::Integer && found->integer.constant() == bound.value;
+  return is ? text : "";
+}
+
 void Elaborator::endEntry(Entry &entry, const std::vector<Result> &results, Range range) {
   entry_ = &entry;
   builder_.setInsertionPointToEnd(entry.block);
@@ -211,14 +225,19 @@ std::shared_ptr<Entry> Elaborator::openEntry(const Stmt &function, bool training
   entry->function = &function;
   entry->bounds = bounds;
   entry->least = least;
-  for (const auto &[symbol, bound] : bounds)
+  for (const auto &[symbol, bound] : bounds) {
     entry->limits[symbol] = bound.value;
+    if (std::string name = settingOf(bound); !name.empty())
+      entry->limitNames[symbol] = name;
+  }
   for (const auto &[symbol, range] : entry->symbols)
     if (auto given = options_.bounds.find(symbol); given != options_.bounds.end()) {
       auto stated = bounds.find(symbol);
       if (stated != bounds.end() && stated->second.value < given->second) {
-        error(stated->second.range, "--bound " + symbol + "=" + std::to_string(given->second) + " is above the bound " +
-                                        std::to_string(stated->second.value) + " that is stated here");
+        std::string name = settingOf(stated->second), number = std::to_string(given->second);
+        error(stated->second.range, "--bound " + symbol + "=" + number + " is above the bound " +
+                                        std::to_string(stated->second.value) + " that is stated here")
+            .withHelp(name.empty() ? "" : "it may be raised: --set " + name + "=" + number);
         builder_.setInsertionPointToEnd(module_->getBody());
         entry_ = nullptr;
         return nullptr;
@@ -342,6 +361,12 @@ void Elaborator::lowerBounds(Entry &entry) {
     limits.emplace_back(builder_.getStringAttr(symbol), builder_.getI64IntegerAttr(limit));
   if (!limits.empty())
     entry.func->setAttr("kiln.limits", builder_.getDictionaryAttr(limits));
+  std::vector<mlir::NamedAttribute> names;
+  for (const auto &[symbol, name] : entry.limitNames)
+    if (auto own = entry.bounds.find(symbol); own != entry.bounds.end() && own->second.value == entry.limits[symbol])
+      names.emplace_back(builder_.getStringAttr(symbol), builder_.getStringAttr(name));
+  if (!names.empty())
+    entry.func->setAttr("kiln.limit_names", builder_.getDictionaryAttr(names));
   std::vector<Dim> nonEmpty;
   for (const Dim &dim : entry.nonEmpty)
     if (std::find(nonEmpty.begin(), nonEmpty.end(), dim) == nonEmpty.end())

@@ -254,7 +254,7 @@ void ShardBuilder::fixExtents() {
 void ShardBuilder::fixBatch(FuncOp function) {
   for (const auto &[symbol, size] : sizes)
     fixSymbol(function, symbol, size / shards);
-  for (llvm::StringRef list : {"kiln.bounds", "kiln.limits", "kiln.least"})
+  for (llvm::StringRef list : {"kiln.bounds", "kiln.limits", "kiln.limit_names", "kiln.least"})
     if (auto attribute = function->getAttrOfType<mlir::DictionaryAttr>(list)) {
       mlir::NamedAttrList kept(attribute);
       for (const auto &[symbol, size] : sizes)

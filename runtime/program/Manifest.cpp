@@ -89,6 +89,7 @@ EntrySpec parseEntry(const Json &json) {
     spec.name = symbol.at("name").string();
     spec.least = symbol.integerOr("min", 1);
     spec.limit = symbol.integerOr("limit", 0);
+    spec.limitName = symbol.stringOr("limit_name", "");
     spec.bound = symbol.at("bound").integer(spec.least, INT64_MAX);
     entry.symbols.push_back(std::move(spec));
   }
@@ -445,6 +446,9 @@ std::string Manifest::entryNames() const {
 std::string aboveBound(const SymbolSpec &symbol, int64_t value, const std::string &entry) {
   const char *name = symbol.name.c_str();
   long long found = value, bound = symbol.bound;
+  if (symbol.limit > 0 && value > symbol.limit && !symbol.limitName.empty())
+    return format("%s is %lld; '%s' was built for %s <= %lld: build with --set %s=%lld", name, found, entry.c_str(),
+                  name, bound, symbol.limitName.c_str(), found);
   if (symbol.limit > 0 && value > symbol.limit)
     return format("%s is %lld; '%s' was built for %s <= %lld, and the model's text allows at most %lld: raise it there",
                   name, found, entry.c_str(), name, bound, static_cast<long long>(symbol.limit));

@@ -85,7 +85,8 @@ struct ArgumentSpec {
 struct SymbolSpec {
   std::string name;
   int64_t least = 1, bound = 0;
-  int64_t limit = 0; // the highest bound that the model's text allows; 0 where it names none
+  int64_t limit = 0;       // the highest bound that the model's text allows; 0 where it names none
+  std::string limitName{}; // what `--set` raises it by; empty: the text alone does
 };
 
 /// "B is 64; this program was built for B <= 16: build with --bound B=64": a dimension above its bound.
