@@ -18,12 +18,12 @@ using Monomial = std::vector<std::string>;
 bool isName(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.'; }
 
 /// Splits "floordiv(a, b)" or "max(a, b)" at its top-level comma; nullopt for a plain symbol.
-struct Call {
+struct DimCall {
   std::string function;
   Dim first, second;
 };
 
-std::optional<Call> splitCall(std::string_view atom) {
+std::optional<DimCall> splitCall(std::string_view atom) {
   size_t open = atom.find('(');
   if (open == std::string_view::npos)
     return std::nullopt;
@@ -35,7 +35,7 @@ std::optional<Call> splitCall(std::string_view atom) {
       std::optional<Dim> second = Dim::parse(atom.substr(i + 1, atom.size() - i - 2));
       if (!first || !second)
         return std::nullopt;
-      return Call{std::string(atom.substr(0, open)), *first, *second};
+      return DimCall{std::string(atom.substr(0, open)), *first, *second};
     }
   }
   return std::nullopt;
@@ -276,7 +276,7 @@ std::vector<std::string> Dim::symbols() const {
   std::set<std::string> names;
   for (const auto &[monomial, coefficient] : terms_)
     for (const std::string &atom : monomial) {
-      if (std::optional<Call> call = splitCall(atom)) {
+      if (std::optional<DimCall> call = splitCall(atom)) {
         for (const Dim *part : {&call->first, &call->second})
           for (const std::string &name : part->symbols())
             names.insert(name);
@@ -292,7 +292,7 @@ Dim Dim::substitute(const std::map<std::string, Dim> &values) const {
   for (const auto &[monomial, coefficient] : terms_) {
     Dim product(coefficient);
     for (const std::string &atom : monomial) {
-      if (std::optional<Call> call = splitCall(atom)) {
+      if (std::optional<DimCall> call = splitCall(atom)) {
         Dim first = call->first.substitute(values), second = call->second.substitute(values);
         product = product * (call->function == "max" ? max(first, second) : first.floordiv(*second.constant()));
       } else {
@@ -311,7 +311,7 @@ std::optional<int64_t> Dim::evaluate(const std::map<std::string, int64_t> &value
     int64_t product = coefficient;
     for (const std::string &atom : monomial) {
       std::optional<int64_t> factor;
-      if (std::optional<Call> call = splitCall(atom)) {
+      if (std::optional<DimCall> call = splitCall(atom)) {
         std::optional<int64_t> first = call->first.evaluate(values), second = call->second.evaluate(values);
         if (!first || !second)
           return std::nullopt;
