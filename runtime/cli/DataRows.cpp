@@ -1,11 +1,13 @@
 // Fields of data sources, read as a whole.
 #include "runtime/cli/DataRows.h"
 
+#include "runtime/data/Coding.h"
 #include "runtime/data/Feeder.h"
 #include "runtime/files/File.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
+#include <cstring>
 #include <set>
 
 namespace kiln {
@@ -50,7 +52,7 @@ DataRows::DataRows(const Options &options, const Common &common, const Manifest 
     if (!source)
       continue;
     if (!source->givesRows())
-      fail("--input %s: the rows of csv, arrays and images are inputs, those of '%s' are not%s", text.c_str(),
+      fail("--input %s: the rows of csv, arrays, images and series are inputs, those of '%s' are not%s", text.c_str(),
            source->reader.c_str(), hasWords(*source) ? ": give texts by --text or --texts" : "");
     checkField(*source, column.field, text);
     column.source = source->name;
@@ -117,6 +119,35 @@ void DataRows::fill(Call &call, size_t begin, size_t size) const {
     call.setInput(column.input, column.dtype, shape, column.bytes.data() + begin * row,
                   (column.source + "." + column.field).c_str());
   }
+}
+
+extern "C" void kiln_result_units(const Options &options, const Common &common, const Manifest &manifest,
+                                  std::vector<TensorView> &results, std::vector<std::vector<float>> &kept) {
+  std::string name = options.text("units"), key = normalisationPrefix + name;
+  Codings codings = weightCodings(options, common, manifest);
+  auto found = codings.find(key);
+  if (found == codings.end()) {
+    std::string names;
+    for (const auto &[one, text] : codings)
+      if (one.starts_with(normalisationPrefix))
+        names += (names.empty() ? "" : ", ") + one.substr(std::strlen(normalisationPrefix));
+    fail("--units %s: the weights do not say how that field was normalised; they say it of: %s", name.c_str(),
+         names.empty() ? "none" : names.c_str());
+  }
+  Normalisation normalisation = normalisationIn(found->second, "the weights' " + key);
+  bool any = false;
+  for (TensorView &view : results) {
+    if (view.dtype != KILN_F32 || view.shape.empty() ||
+        view.shape.back() != static_cast<int64_t>(normalisation.means.size()))
+      continue;
+    any = true;
+    const float *values = reinterpret_cast<const float *>(view.data);
+    std::vector<float> &own = kept.emplace_back(values, values + view.bytes / sizeof(float));
+    normalisation.undo(own);
+    view.data = reinterpret_cast<uint8_t *>(own.data());
+  }
+  if (!any)
+    fail("--units %s: no result is f32[…, %zu], as that field's columns are", name.c_str(), normalisation.means.size());
 }
 
 extern "C" InputRows *kiln_data_rows(const Options &options, const Common &common, const Manifest &manifest,

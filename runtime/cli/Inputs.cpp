@@ -202,10 +202,9 @@ void setInputs(Call &call, const Options &options, const Manifest &manifest, con
       continue;
     protectFile(path, "what --input names");
     if (isPicture(path))
-      fail(
-          "'%s': this program reads no pictures, because its model says no picture; set one in its text "
-          "(picture = dict(size=224); of an ONNX file: kiln import) and build it again",
-          path.c_str());
+      fail("'%s': this program reads no pictures, because its model says no picture; set one in its text "
+           "(picture = dict(size=224); of an ONNX file: kiln import) and build it again",
+           path.c_str());
     if (isWav(path))
       setRecording(call, found, path, manifest, pieces);
     else

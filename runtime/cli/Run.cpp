@@ -22,6 +22,11 @@ extern "C" InputRows *kiln_data_rows(const Options &options, const Common &commo
 extern "C" InputRows *kiln_picture_rows(const Options &options, const Manifest &manifest, const Call &call)
     __attribute__((weak));
 
+/// --units: results in the units of a field that was normalised (`kept` holds them). Beside `kiln_data_rows`.
+extern "C" void kiln_result_units(const Options &options, const Common &common, const Manifest &manifest,
+                                  std::vector<TensorView> &results, std::vector<std::vector<float>> &kept)
+    __attribute__((weak));
+
 /// The names of the classes that results are scores of, where there are some; else null. Left out of programs whose
 /// model's text has no `labels`, and whose data have no classes with names.
 extern "C" ClassNames *kiln_result_labels(const Options &options, const Common &common, const Manifest &manifest)
@@ -284,6 +289,11 @@ int runCommand(const Options &options, Common &common) {
   else
     call.run(common.seed, 0);
   std::vector<TensorView> results = runs ? runs->run(common.seed) : allResults(call);
+  std::vector<std::vector<float>> inUnits;
+  if (options.has("units") && !kiln_result_units)
+    fail("--units: this program's data are of no kind that is normalised");
+  if (options.has("units"))
+    kiln_result_units(options, common, manifest, results, inUnits);
   if (trace) {
     trace->did("run", began);
     trace->write();

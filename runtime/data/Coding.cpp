@@ -22,6 +22,13 @@ void Normalisation::apply(std::vector<float> &values) const {
   }
 }
 
+void Normalisation::undo(std::vector<float> &values) const {
+  for (size_t i = 0; i < values.size(); ++i) {
+    size_t column = i % means.size();
+    values[i] = static_cast<float>(values[i] * deviations[column] + means[column]);
+  }
+}
+
 Normalisation Normalisation::of(const SourceSpec &spec, const std::vector<size_t> &columns,
                                 const std::vector<int32_t> &rows, const std::vector<float> &values) {
   Normalisation result;
@@ -194,17 +201,22 @@ static std::vector<double> numbersOf(const Json &json, const char *name, const s
   return numbers;
 }
 
-std::optional<Normalisation> givenNormalisation(const SourceContext &context, const std::string &field, size_t width) {
-  std::string key;
-  const std::string *text = find(context, normalisationPrefix, field, key);
-  if (!text)
-    return std::nullopt;
-  Json json = Json::parse(*text, key);
+Normalisation normalisationIn(const std::string &text, const std::string &key) {
+  Json json = Json::parse(text, key);
   Normalisation given{numbersOf(json, "mean", key), numbersOf(json, "deviation", key)};
   if (given.means.empty() || given.means.size() != given.deviations.size())
     fail("%s: %zu means and %zu deviations", key.c_str(), given.means.size(), given.deviations.size());
   if (std::any_of(given.deviations.begin(), given.deviations.end(), [](double d) { return !(d > 0); }))
     fail("%s: a deviation that is not above 0", key.c_str());
+  return given;
+}
+
+std::optional<Normalisation> givenNormalisation(const SourceContext &context, const std::string &field, size_t width) {
+  std::string key;
+  const std::string *text = find(context, normalisationPrefix, field, key);
+  if (!text)
+    return std::nullopt;
+  Normalisation given = normalisationIn(*text, key);
   if (given.means.size() == width)
     return given;
   std::fprintf(stderr, "note: data '%s': the weights have means of %zu columns, the recipe %zu: they are taken anew\n",

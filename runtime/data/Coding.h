@@ -21,6 +21,8 @@ struct Normalisation {
   void fill(std::vector<float> &values) const;
   /// Likewise: (x - mean) / deviation.
   void apply(std::vector<float> &values) const;
+  /// Back: x * deviation + mean.
+  void undo(std::vector<float> &values) const;
 };
 
 /// Those of a file's metadata.
@@ -29,6 +31,9 @@ Codings codingsIn(const std::map<std::string, std::string> &metadata);
 /// The names of classes in a text of codings, in the order of their numbers; `key` is for messages. Throws Error where
 /// it is damaged.
 std::vector<std::string> classesIn(const std::string &text, const std::string &key);
+
+/// Of a text of codings; `key` is for messages. Throws Error where it is damaged.
+Normalisation normalisationIn(const std::string &text, const std::string &key);
 
 /// How many different words, characters or classes an input's numbers are of.
 struct CodedNumbers {

@@ -98,6 +98,8 @@ Source &Sources::openRows(const std::string &name, const std::set<std::string> &
                                  {"labels", "label"}})
       if (!fields.contains(field))
         spec.options.remove(option);
+    if (spec.reader == "series" && !fields.contains("future"))
+      spec.options.put("horizon", Json::ofInteger(0)); // the newest rows too, with nothing behind them
     if (!fields.contains("label"))
       spec.options.put("unlabelled", Json::ofInteger(1)); // pictures may lie in no class's folder
   }

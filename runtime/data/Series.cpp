@@ -102,12 +102,17 @@ SeriesSource::SeriesSource(const SourceContext &context) : Source(*context.spec)
     if (missing_ && missing_->isString() && missing_->string() == "last")
       goOn(files[i], columns, std::span(stretches).subspan(before), first);
   }
-  // A window is of the part that all it foretells lies in; what was may reach back.
+  // A window is of the part that all it foretells lies in; what was may reach back. Where nothing is foretold the last
+  // one ends with the newest row, whatever the stride.
   auto add = [&](size_t Stretch::*from, size_t Stretch::*to) {
     size_t before = windows_.size();
-    for (const Stretch &stretch : stretches)
-      for (size_t at = std::max(stretch.begin + context_, stretch.*from); at + horizon_ <= stretch.*to; at += stride_)
+    for (const Stretch &stretch : stretches) {
+      size_t at = std::max(stretch.begin + context_, stretch.*from), end = stretch.*to;
+      if (horizon_ == 0 && at <= end)
+        at += (end - at) % stride_;
+      for (; stretch.*from < end && at + horizon_ <= end; at += stride_)
         windows_.push_back(at - context_);
+    }
     return static_cast<int64_t>(windows_.size() - before);
   };
   int64_t train = add(&Stretch::begin, &Stretch::train);
@@ -115,8 +120,9 @@ SeriesSource::SeriesSource(const SourceContext &context) : Source(*context.spec)
   rows.validationRows = add(&Stretch::train, &Stretch::validation);
   rows.testRows = add(&Stretch::validation, &Stretch::end);
   if (train == 0)
-    fail("data '%s': %s has no %zu rows beside each other to train on (context=%zu and horizon=%zu)",
-         spec_.name.c_str(), files[0].what.c_str(), context_ + horizon_, context_, horizon_);
+    fail("data '%s': %s has no %zu rows beside each other%s (context=%zu%s)", spec_.name.c_str(), files[0].what.c_str(),
+         context_ + horizon_, horizon_ > 0 ? " to train on" : "", context_,
+         horizon_ > 0 ? (" and horizon=" + std::to_string(horizon_)).c_str() : "");
   rows_.emplace(train, rows);
   std::vector<int32_t> trained;
   for (const Stretch &stretch : stretches)

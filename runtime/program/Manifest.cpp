@@ -306,7 +306,7 @@ Manifest parseAll(std::string_view text) {
 } // namespace
 
 bool SourceSpec::givesRows() const {
-  for (const char *one : {"csv", "images", "folder", "boxes", "arrays"})
+  for (const char *one : {"csv", "images", "folder", "boxes", "arrays", "series"})
     if (reader == one)
       return true;
   return false;
