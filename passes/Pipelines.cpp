@@ -75,11 +75,8 @@ void trainStep(OpPassManager &passes, const PipelineOptions &) { passes.addPass(
 /// takes it apart. So are the composites that a backend names and takes; it is asked here, while they are whole, so
 /// that what it refuses is fused as if it had not been asked.
 void decompose(OpPassManager &passes, const PipelineOptions &options) {
-  static const std::string attention[] = {"kiln.attention",         "kiln.attention_grad",
-                                          "kiln.biased_attention",  "kiln.biased_attention_grad",
-                                          "kiln.dropout_attention", "kiln.dropout_attention_grad"};
   DecomposeOptions decompose;
-  decompose.keep = attention;
+  decompose.attention = true;
   passes.addPass(createDecompose(
       decompose, [claimants = options.claimants](mlir::Operation *op) { return claim::takesWhole(op, claimants); }));
 }

@@ -194,14 +194,16 @@ void Follower::visit(mlir::OpOperand &use, int64_t shift) {
         if (reduce.getKind() == ReduceKind::max || reduce.getKind() == ReduceKind::min)
           follow(op->getResult(0), shift);
       })
-      .Case<BroadcastOp, ReshapeOp, TransposeOp, SliceOp, ReverseOp, PadOp, ConcatOp, StopGradientOp>(
-          [&](mlir::Operation *) { follow(op->getResult(0), shift); })
       .Case<YieldOp>([&](mlir::Operation *) { // out of a branch, or to a loop's end
         if (mlir::Operation *parent = op->getParentOp();
             parent && llvm::isa<IfOp, ScanOp, WhileOp>(parent) && number < parent->getNumResults())
           follow(parent->getResult(number), shift);
       })
-      .Case<ScanOp, WhileOp, CustomOp>([&](mlir::Operation *) { intoRegions(use, shift); });
+      .Case<ScanOp, WhileOp, CustomOp>([&](mlir::Operation *) { intoRegions(use, shift); })
+      .Default([&](mlir::Operation *) {
+        if (isReindexing(op) || llvm::isa<PadOp, ConcatOp, StopGradientOp>(op))
+          follow(op->getResult(0), shift);
+      });
 }
 
 IntegerRange Follower::range() const {

@@ -29,8 +29,10 @@ const std::vector<Op> &ops() {
 }
 
 std::vector<std::string> wholeOps(int opset) {
-  std::vector<std::string> out = {"kiln.softmax", "kiln.log_softmax", "kiln.layer_norm",
-                                  "kiln.relu",    "kiln.softplus",    "kiln.attention"};
+  std::vector<std::string> out = {
+#define KILN_ONNX(name, onnx, opset) "kiln." name,
+#include "ir/Ops.inc"
+      "kiln.softmax", "kiln.log_softmax", "kiln.layer_norm", "kiln.attention"};
   if (opset >= 20)
     out.emplace_back("kiln.gelu");
   return out;

@@ -25,29 +25,6 @@ bool StepDeriver::set(mlir::Value value, Axis axis) {
   return true;
 }
 
-/// Whether the value's axis has the positions among others.
-bool StepDeriver::isShared(mlir::Value value) const {
-  Axis axis = axisOf(value);
-  return axis != none && !(dimsOf(value)[static_cast<size_t>(axis)] - time_).isConstant();
-}
-
-/// Axes that are shared go together in one order alone, which stays.
-bool StepDeriver::keepOrder(mlir::Operation &op) {
-  std::optional<Dim> order;
-  for (mlir::Value operand : op.getOperands()) {
-    auto found = ahead_.find(operand);
-    if (found == ahead_.end())
-      continue;
-    if (order && *order != found->second)
-      return mixes(&op, "positions with each other");
-    order = found->second;
-  }
-  for (mlir::Value result : op.getResults())
-    if (order && isShared(result))
-      ahead_.try_emplace(result, *order);
-  return true;
-}
-
 /// Of an op each row of whose result is made of those of its operands: what is behind the newest stays there.
 bool StepDeriver::setRows(mlir::Operation &op, Axis axis) {
   int64_t late = 0;
@@ -155,7 +132,6 @@ bool StepDeriver::visit(mlir::Operation &op) {
       .Case<LayerNormOp, RmsNormOp, TopKOp>(
           [&](auto) { return visitOverOthers(op, {rankOf(op.getOperand(0)) - 1}, false); })
       .Case([&](ReverseOp reverse) { return visitOverOthers(op, reverse.getAxes(), false); })
-      .Case<ReluOp, SiluOp, SoftplusOp, GeluOp>([&](auto) { return visitElementwise(op); })
       .Default([&](mlir::Operation *other) {
         if (isElementwise(other))
           return visitElementwise(op);
@@ -173,7 +149,9 @@ bool StepDeriver::source(mlir::Operation &op) {
       if (!mentions(dim, time_))
         continue;
       std::optional<int64_t> before = (dim - time_).constant();
-      bool shared = !before && dim.exactDiv(time_) && llvm::isa<ConstantOp, BroadcastOp>(op); // in any order
+      auto counted = llvm::dyn_cast<IotaOp>(op);
+      bool same = counted ? counted.getAxis() != i : llvm::isa<ConstantOp, BroadcastOp>(op);
+      bool shared = !before && same && dim.exactDiv(time_); // in any order
       if ((!before && !shared) || axis != none || (before && *before < 0) ||
           (before && *before > 0 && llvm::isa<IotaOp, SliceOp>(op)))
         return mixes(&op, "positions with each other");
@@ -244,26 +222,6 @@ bool StepDeriver::visitReshape(ReshapeOp op) {
     here = here * dim;
   }
   return mixes(op, "the axis of the sequence with another");
-}
-
-/// The positions and others become one axis, are taken apart again, or go together with more. `before` and `here` are
-/// how many elements there are along the axes in front of theirs, before the reshape and behind it.
-bool StepDeriver::visitShared(ReshapeOp op, Axis axis, const Dim &before, const Dim &here) {
-  mlir::Value operand = op.getOperand();
-  Dim from = dimsOf(operand)[static_cast<size_t>(axisOf(operand))],
-      to = dimsOf(op.getResult())[static_cast<size_t>(axis)];
-  auto known = ahead_.find(operand);
-  if (isShared(operand) && known == ahead_.end()) // it is the same at all positions
-    return to.exactDiv(time_) ? set(op.getResult(), axis) : mixes(op, "the axis of the sequence with another");
-  if (late_.contains(operand) || (from != time_ && !isShared(operand)))
-    return mixes(op, "the axis of the sequence with another");
-  std::optional<Dim> ahead = (known == ahead_.end() ? before : before * known->second).exactDiv(here);
-  std::optional<Dim> group = ahead ? to.exactDiv(time_ * *ahead) : std::nullopt;
-  if (!group)
-    return mixes(op, "the axis of the sequence with another");
-  if (to != time_)
-    ahead_[op.getResult()] = *ahead;
-  return set(op.getResult(), axis);
 }
 
 bool StepDeriver::visitTranspose(TransposeOp op) {

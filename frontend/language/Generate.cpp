@@ -438,6 +438,22 @@ mlir::DictionaryAttr GenerateBuilder::limited(mlir::DictionaryAttr draw, Range r
   return fields.getDictionary(b.getContext());
 }
 
+/// Beams change places: what the step keeps has them on an axis of their own.
+void GenerateBuilder::checkBeams(int64_t beams) {
+  for (Variable *state : step->changed) {
+    bool among = state->batchAxis < 0 &&
+                 llvm::any_of(state->type.dims, [](const Dim &dim) { return llvm::is_contained(dim.symbols(), "B"); });
+    if (state->kind != Variable::Kind::Session || !among || beams < 2)
+      continue;
+    e.error(recipe.nameRange, "beams change places between steps, and what the step keeps, " + state->name + ", " +
+                                  typeText(state->type.dtype, state->type.dims) + ", has them on an axis with others")
+        .withHelp(
+            "draw = sample(…) or greedy() keeps them where they are; else give the batch an axis of its own there, "
+            "[B, heads, T, n]");
+    return;
+  }
+}
+
 void GenerateBuilder::finish() {
   std::vector<Elaborator::Result> results;
   Value first = firstTokens(!prefillLogits.isError());
@@ -458,6 +474,7 @@ void GenerateBuilder::finish() {
                                                   b.getNamedAttr("step", b.getStringAttr("generate.step"))};
   int64_t beams = 1;
   attributes.push_back(b.getNamedAttr("draw", readDraw(beams, !first.isError())));
+  checkBeams(beams);
   bool goesOn = !prefillLogits.isError() && prefill->inputNames == std::vector<std::string>{"prompt"};
   if (mlir::Attribute turns = chatSection ? chatOf(e, *chatSection, goesOn) : mlir::Attribute())
     attributes.push_back(b.getNamedAttr("chat", turns));

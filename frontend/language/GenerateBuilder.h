@@ -59,6 +59,7 @@ private:
   Value firstTokens(bool hasLogits);
   mlir::DictionaryAttr readDraw(int64_t &beams, bool hasFirst);
   mlir::DictionaryAttr limited(mlir::DictionaryAttr draw, Range range);
+  void checkBeams(int64_t beams);
   void finish();
 
   Elaborator &e;

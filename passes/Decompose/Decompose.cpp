@@ -24,8 +24,12 @@ struct Decompose : impl::DecomposeBase<Decompose> {
     return !derived || (custom && custom.getBackward().empty());
   }
 
+  bool isKept(Operation *op) {
+    return (attention && isAttention(op)) || llvm::is_contained(keep, op->getName().getStringRef());
+  }
+
   mlir::FailureOr<bool> staysWhole(Operation *op) {
-    if (llvm::is_contained(keep, op->getName().getStringRef()))
+    if (isKept(op))
       return true;
     if (!llvm::isa<DecomposableOpInterface>(op) || op->getParentOfType<CustomOp>())
       return false;
@@ -48,7 +52,7 @@ struct Decompose : impl::DecomposeBase<Decompose> {
           return;
         if (!*stays)
           changed |= expand(op);
-        else if (!derived && !llvm::is_contained(keep, op->getName().getStringRef()))
+        else if (!derived && !isKept(op))
           keepWhole(op);
       });
     }

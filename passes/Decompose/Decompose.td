@@ -12,7 +12,8 @@ def Decompose : Pass<"kiln-decompose", "mlir::ModuleOp"> {
   }];
   let dependentDialects = ["kiln::KilnDialect"];
   let options = [
-    ListOption<"keep", "keep", "std::string", "names of ops that stay whole, kiln.attention for one">,
+    ListOption<"keep", "keep", "std::string", "names of ops that stay whole, kiln.softmax for one">,
+    Option<"attention", "attention", "bool", "false", "attention of any kind stays whole, and its gradients">,
     ListOption<"whole", "whole", "std::string", "names of ops that a backend would take whole, as kernels have them">,
     Option<"derived", "derived", "bool", "false", "only custom ops without a gradient of their own">];
 }

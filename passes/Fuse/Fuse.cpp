@@ -49,7 +49,7 @@ static void duplicateCheap(mlir::Block &block) {
   BlockOrder order(block);
   llvm::DenseMap<mlir::Operation *, unsigned> depth;
   for (mlir::Operation &op : llvm::make_early_inc_range(llvm::reverse(block))) {
-    if (roleOf(&op) != fuse::Role::index || !isElementwise(&op) || llvm::isa<PowOp, RemOp>(op) ||
+    if (roleOf(&op) != fuse::Role::index || !isElementwise(&op) || opCostOf(&op) == OpCost::Library ||
         fullSources(&op) != 1 || dimsOf(op.getResult(0)).empty())
       continue;
     // A mask is a quarter of what it is made of: better kept.

@@ -184,6 +184,23 @@ void Generator::step(std::span<const int32_t> tokens, int64_t position) {
   feed(*step_, tokens, {static_cast<int64_t>(tokens.size())}, position);
 }
 
+/// Beams change places: none of what the step keeps has them on an axis with others, of which the manifest does not say
+/// how they lie there.
+void Generator::checkBeams() const {
+  for (const ArgumentSpec &argument : step_->entry().arguments) {
+    if (argument.role != Role::State || !(argument.donated || argument.result) || draw_.beams < 2)
+      continue;
+    for (const StateSpec &spec : program_.manifest().states)
+      if (spec.name == argument.name && spec.isSession() && spec.batchAxis < 0)
+        for (const Dim &dim : spec.type.shape)
+          for (const std::string &symbol : dim.symbols())
+            if (symbol == "B")
+              fail("this program draws with one beam only: its step keeps '%s', %s, with the sequences on an axis with "
+                   "others, where beams cannot change places; give --greedy or a --temperature",
+                   spec.name.c_str(), spec.type.str().c_str());
+  }
+}
+
 /// Row i of every session state becomes what row parents[i] was.
 void Generator::reorder(const std::vector<int32_t> &parents) {
   for (size_t s = 0; s < program_.states().size(); ++s) {
@@ -371,6 +388,7 @@ std::vector<int32_t> Generator::answer(const std::vector<int32_t> &turn, int64_t
 }
 
 std::vector<int32_t> Generator::search(const std::vector<int32_t> &prompt, int64_t limit) {
+  checkBeams();
   if (draw_.rules)
     return draw_.rules->search(*this, prompt, limit);
   Beams beams(draw_);

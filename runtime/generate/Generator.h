@@ -102,6 +102,7 @@ private:
   int64_t read(std::vector<Row> &rows, size_t most);
   void draw(std::vector<Row> &rows, int64_t position, int64_t limit,
             const std::function<bool(size_t, int32_t, double)> &each);
+  void checkBeams() const;
   void reorder(const std::vector<int32_t> &parents);
   std::vector<int32_t> search(const std::vector<int32_t> &prompt, int64_t limit);
 

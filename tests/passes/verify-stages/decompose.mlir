@@ -1,6 +1,6 @@
 // RUN: not %kiln-opt --kiln-verify-stage=stage=decompose %s 2>&1 | FileCheck %s
 // RUN: not %kiln-opt --kiln-verify-stage=stage=typo %s 2>&1 | FileCheck %s --check-prefix=TYPO
-// RUN: %kiln-opt --kiln-decompose=keep=kiln.attention --kiln-verify-stage=stage=decompose %s
+// RUN: %kiln-opt --kiln-decompose=attention --kiln-verify-stage=stage=decompose %s
 
 // Decomposing leaves no composite but attention, which may be one kernel.
 // CHECK: error: 'kiln.softmax' is no primitive that a kernel can hold
