@@ -76,6 +76,8 @@ public:
     exported("kiln_tokenizers", parts.tokenizers ? external("kiln_tokenizer_reader") : none);
     if (parts.rows)
       exported("kiln_rows", external("kiln_data_rows")); // and this
+    if (parts.units)
+      exported("kiln_units", external("kiln_result_units")); // and this
     if (parts.pictures)
       exported("kiln_pictures", external("kiln_picture_rows")); // and this
     if (parts.labels)
@@ -209,6 +211,9 @@ void chooseParts(const Manifest &manifest, ImageParts &parts) {
   parts.tokenizers = readsTokenizers(manifest);
   parts.recordings = manifest.samplingRate > 0;
   parts.rows = llvm::any_of(sourcesOf(manifest), [](const SourceSpec &source) { return source.givesRows(); });
+  parts.units = llvm::any_of(sourcesOf(manifest), [](const SourceSpec &source) {
+    return source.normalises("features") || source.normalises("target");
+  });
   parts.pictures = manifest.picture.isObject() || llvm::is_contained(parts.readers, "folder");
   parts.labels = !manifest.labels.empty() || llvm::any_of(parts.readers, [](llvm::StringRef one) {
     return one == "csv" || one == "folder" || one == "boxes" || one == "table" || one == "conll";

@@ -32,6 +32,7 @@ struct ImageParts {
   bool tokenizers = false;          ///< reads tokenizer.json
   bool recordings = false;          ///< reads .wav files
   bool rows = false;                ///< runs on rows of data
+  bool units = false;               ///< and tells results in the units of what is normalised
   bool pictures = false;            ///< and on pictures
   bool labels = false;              ///< and names classes
   bool shards = false;              ///< batches are cut

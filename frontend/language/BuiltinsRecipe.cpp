@@ -49,11 +49,13 @@ static const Builtin builtins[] = {
      makeRecord, Space::Reader},
     {"csv",
      "path, features=None, batch, label=None, target=None, separator=\",\", skip=0, header=False, normalise=False, "
-     "classes=None, categories=None, missing=None, rows=None, validation=None, test=None, shuffle=True",
+     "normalise_target=False, classes=None, categories=None, missing=None, rows=None, validation=None, test=None, "
+     "shuffle=True",
      makeRecord, Space::Reader},
     {"table",
-     "path, text, batch, max_length, pair=None, label=None, target=None, tokens=\"words\", vocabulary=None, "
-     "min_count=1, special_tokens=None, classes=None, separator=None, skip=0, header=None, quotes=True, "
+     "path, text, batch, max_length, pair=None, label=None, target=None, normalise_target=False, tokens=\"words\", "
+     "vocabulary=None, min_count=1, special_tokens=None, classes=None, separator=None, skip=0, header=None, "
+     "quotes=True, "
      "padding=\"longest\", bucket=50, validation=None, test=None, shuffle=True",
      makeRecord, Space::Reader},
     {"conll",

@@ -215,7 +215,10 @@ static void targetFields(ReaderSettings &settings, DataSource &source, const Dim
     source.fields.emplace_back("label", fieldType(Dtype::i32, {batch}, source.range));
   }
   settings.classes();
+  settings.boolean("normalise_target");
   const Value &target = settings["target"];
+  if (target.isNone() && settings["normalise_target"].boolean)
+    settings.wrong("normalise_target", "False where there is no target,");
   if (target.isNone())
     return;
   // Of a table, a number is a column; of a csv, how many.

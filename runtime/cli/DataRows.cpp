@@ -121,35 +121,6 @@ void DataRows::fill(Call &call, size_t begin, size_t size) const {
   }
 }
 
-extern "C" void kiln_result_units(const Options &options, const Common &common, const Manifest &manifest,
-                                  std::vector<TensorView> &results, std::vector<std::vector<float>> &kept) {
-  std::string name = options.text("units"), key = normalisationPrefix + name;
-  Codings codings = weightCodings(options, common, manifest);
-  auto found = codings.find(key);
-  if (found == codings.end()) {
-    std::string names;
-    for (const auto &[one, text] : codings)
-      if (one.starts_with(normalisationPrefix))
-        names += (names.empty() ? "" : ", ") + one.substr(std::strlen(normalisationPrefix));
-    fail("--units %s: the weights do not say how that field was normalised; they say it of: %s", name.c_str(),
-         names.empty() ? "none" : names.c_str());
-  }
-  Normalisation normalisation = normalisationIn(found->second, "the weights' " + key);
-  bool any = false;
-  for (TensorView &view : results) {
-    if (view.dtype != KILN_F32 || view.shape.empty() ||
-        view.shape.back() != static_cast<int64_t>(normalisation.means.size()))
-      continue;
-    any = true;
-    const float *values = reinterpret_cast<const float *>(view.data);
-    std::vector<float> &own = kept.emplace_back(values, values + view.bytes / sizeof(float));
-    normalisation.undo(own);
-    view.data = reinterpret_cast<uint8_t *>(own.data());
-  }
-  if (!any)
-    fail("--units %s: no result is f32[…, %zu], as that field's columns are", name.c_str(), normalisation.means.size());
-}
-
 extern "C" InputRows *kiln_data_rows(const Options &options, const Common &common, const Manifest &manifest,
                                      const Call &call) {
   return DataRows::asked(options, manifest, call) ? new DataRows(options, common, manifest, call) : nullptr;

@@ -125,7 +125,7 @@ const std::vector<CommandEntry> &commands() {
          {"lines", "RESULT=FILE", "print whole numbers with the file's lines of these numbers (from 0)", true},
          {"top", "K", "print of each row of scores the K highest, with the names of their classes"},
          {"units", "DATA.FIELD",
-          "results in the units of a field that the weights were trained on with normalise=True"},
+          "results in the units of a field that was normalised (data.target: normalise_target=True)"},
          {"training", nullptr, "in training mode (dropout, batch statistics)"},
          profileOption}},
        runCommand},

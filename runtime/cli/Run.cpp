@@ -22,7 +22,8 @@ extern "C" InputRows *kiln_data_rows(const Options &options, const Common &commo
 extern "C" InputRows *kiln_picture_rows(const Options &options, const Manifest &manifest, const Call &call)
     __attribute__((weak));
 
-/// --units: results in the units of a field that was normalised (`kept` holds them). Beside `kiln_data_rows`.
+/// --units: results in the units of a field that was normalised (`kept` holds them). Left out of programs whose data
+/// normalise nothing.
 extern "C" void kiln_result_units(const Options &options, const Common &common, const Manifest &manifest,
                                   std::vector<TensorView> &results, std::vector<std::vector<float>> &kept)
     __attribute__((weak));
@@ -274,6 +275,8 @@ int runCommand(const Options &options, Common &common) {
     throw UsageError(
         "--data is about the texts of --text or --texts, or the rows of --input NAME=DATA.FIELD; there are "
         "none");
+  if (options.has("units") && !kiln_result_units)
+    fail("--units: this program's data are not normalised (normalise=True, or normalise_target=True)");
   if (texts)
     rows = std::make_unique<TextRows>(options, common, manifest, call.entry());
   setInputs(call, options, manifest, [&](int input) { return rows && rows->fills(input); });
@@ -290,8 +293,6 @@ int runCommand(const Options &options, Common &common) {
     call.run(common.seed, 0);
   std::vector<TensorView> results = runs ? runs->run(common.seed) : allResults(call);
   std::vector<std::vector<float>> inUnits;
-  if (options.has("units") && !kiln_result_units)
-    fail("--units: this program's data are of no kind that is normalised");
   if (options.has("units"))
     kiln_result_units(options, common, manifest, results, inUnits);
   if (trace) {

@@ -226,10 +226,10 @@ std::optional<Normalisation> givenNormalisation(const SourceContext &context, co
 
 std::string normalise(const SourceContext &context, const std::string &field, const std::vector<size_t> &columns,
                       const std::vector<int32_t> &rows, std::vector<float> &values) {
-  const Json &options = context.spec->options, *missing = options.find("missing");
-  bool fills = missing && missing->isString() && missing->string() == "mean";
-  bool normalises = options.booleanOr("normalise", false);
-  if (columns.empty() || (!fills && !normalises))
+  const Json *missing = context.spec->options.find("missing");
+  bool fills = field != "target" && missing && missing->isString() && missing->string() == "mean";
+  bool normalises = context.spec->normalises(field);
+  if (!fills && !normalises)
     return "";
   std::optional<Normalisation> its = givenNormalisation(context, field, columns.size());
   if (!its)

@@ -76,8 +76,9 @@ ClassOrder orderClasses(const SourceContext &context, const std::string &field, 
 /// The means and deviations of `width` columns.
 std::optional<Normalisation> givenNormalisation(const SourceContext &context, const std::string &field, size_t width);
 
-/// Makes of rows of `columns` what the recipe wants (`missing="mean"`, `normalise=True`): by the means and deviations
-/// that the weights bring for the field, else by those of `rows`. Their text; an empty one where it wants nothing.
+/// Makes of rows of `columns` what the recipe wants (`missing="mean"`, `normalise=True`; of the field `target`
+/// `normalise_target=True`): by the means and deviations that the weights bring for the field, else by those of `rows`.
+/// Their text; an empty one where it wants nothing.
 std::string normalise(const SourceContext &context, const std::string &field, const std::vector<size_t> &columns,
                       const std::vector<int32_t> &rows, std::vector<float> &values);
 

@@ -66,9 +66,8 @@ CsvSource::CsvSource(const SourceContext &context) : Source(*context.spec) {
     }
   rows_.emplace(static_cast<int64_t>(files[0].table.rows.size()), rows);
   readCategories(files, context);
-  std::string means = normalise(context, "features", features_.columns, rows_->members(Split::Train), features_.values);
-  if (!means.empty())
-    keepCoding(normalisationPrefix, "features", means);
+  for (auto [field, numbers] : {std::pair("features", &features_), std::pair("target", &targets_)})
+    keepNormalisation(context, field, numbers->columns, rows_->members(Split::Train), numbers->values);
 }
 
 void CsvSource::readFeatures(const TableFile &file, size_t row) {

@@ -128,8 +128,7 @@ SeriesSource::SeriesSource(const SourceContext &context) : Source(*context.spec)
   for (const Stretch &stretch : stretches)
     for (size_t row = stretch.begin; row < stretch.train; ++row)
       trained.push_back(static_cast<int32_t>(row));
-  if (std::string means = normalise(context, "past", columns, trained, values_); !means.empty())
-    keepCoding(normalisationPrefix, "past", means);
+  keepNormalisation(context, "past", columns, trained, values_);
   block_.resize(static_cast<size_t>(rows.batch) * std::max(context_, horizon_) * width_);
 }
 

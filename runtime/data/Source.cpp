@@ -1,5 +1,6 @@
 #include "runtime/data/Source.h"
 
+#include "runtime/data/Coding.h"
 #include "runtime/files/File.h"
 #include "runtime/support/Error.h"
 
@@ -17,6 +18,13 @@ void Source::addCodings(Codings &all) const {
 
 void Source::keepCoding(const char *prefix, const std::string &field, std::string text) {
   codings_[prefix + spec_.name + "." + field] = std::move(text);
+}
+
+void Source::keepNormalisation(const SourceContext &context, const std::string &field,
+                               const std::vector<size_t> &columns, const std::vector<int32_t> &rows,
+                               std::vector<float> &values) {
+  if (!columns.empty())
+    keepCoding(normalisationPrefix, field, normalise(context, field, columns, rows, values));
 }
 
 const char *splitName(Split split) {

@@ -73,6 +73,9 @@ public:
 protected:
   /// Keeps one of a field; an empty text: that the field has none, whatever the weights had.
   void keepCoding(const char *prefix, const std::string &field, std::string text);
+  /// Makes of rows of `columns` what the recipe wants of a field (`normalise`, of Coding.h), and keeps how.
+  void keepNormalisation(const SourceContext &context, const std::string &field, const std::vector<size_t> &columns,
+                         const std::vector<int32_t> &rows, std::vector<float> &values);
 
   const SourceSpec &spec_;
 

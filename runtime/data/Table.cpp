@@ -89,7 +89,7 @@ public:
 
 private:
   void readTexts(const std::vector<TableFile> &files, const SourceContext &context);
-  void readTargets(const std::vector<TableFile> &files, const SourceContext &context);
+  void readTargets(const std::vector<TableFile> &files, const Rows &rows, const SourceContext &context);
   void makeSequences(const std::vector<TableFile> &files, const std::vector<std::string> &texts, bool paired);
   SequenceBlock::Row sequence(size_t row, size_t variant) const;
   size_t length(size_t row) const;
@@ -123,7 +123,7 @@ TableSource::TableSource(const SourceContext &context) : Source(*context.spec) {
       readTables(context, options.booleanOr("header", header), rows.validationRows, rows.testRows);
   Rows parts(static_cast<int64_t>(files[0].table.rows.size()), rows);
   readTexts(files, context);
-  readTargets(files, context);
+  readTargets(files, parts, context);
   rows_.emplace(std::move(parts), rows, options.integerOr("bucket", 50), [this](size_t row) { return length(row); });
   size_t batch = static_cast<size_t>(rows.batch), longest = static_cast<size_t>(options.at("max_length").integer());
   block_.emplace(batch * variants_, longest, vocabulary_.pad(), options.stringOr("padding", "longest") == "max_length");
@@ -190,7 +190,7 @@ void TableSource::makeSequences(const std::vector<TableFile> &files, const std::
       }
 }
 
-void TableSource::readTargets(const std::vector<TableFile> &files, const SourceContext &context) {
+void TableSource::readTargets(const std::vector<TableFile> &files, const Rows &rows, const SourceContext &context) {
   const Json &options = spec_.options;
   if (const Json *label = options.find("label")) {
     labelled_ = true;
@@ -208,6 +208,7 @@ void TableSource::readTargets(const std::vector<TableFile> &files, const SourceC
       for (size_t row = 0; row < file.table.rows.size(); ++row)
         for (size_t column : columns)
           targets_.push_back(file.number(row, column));
+    keepNormalisation(context, "target", columns, rows.members(Split::Train), targets_);
   }
 }
 

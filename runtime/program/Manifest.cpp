@@ -312,6 +312,12 @@ bool SourceSpec::givesRows() const {
   return false;
 }
 
+const char *SourceSpec::normalisedBy(const std::string &field) {
+  return field == "target" ? "normalise_target" : "normalise";
+}
+
+bool SourceSpec::normalises(const std::string &field) const { return options.booleanOr(normalisedBy(field), false); }
+
 const char *roleName(Role role) {
   for (const auto &[name, known] : roles)
     if (known == role)

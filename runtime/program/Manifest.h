@@ -66,6 +66,9 @@ struct SourceSpec {
   std::vector<FieldSpec> fields;
   /// Whether its rows are in an order, each by itself, so that `run --input NAME=DATA.FIELD` takes them.
   bool givesRows() const;
+  /// Whether it makes a field (x - mean) / deviation, and the option that says so.
+  bool normalises(const std::string &field) const;
+  static const char *normalisedBy(const std::string &field);
 };
 
 struct ArgumentSpec {
