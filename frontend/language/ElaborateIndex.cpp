@@ -198,30 +198,37 @@ static std::optional<size_t> countSubscripts(Elaborator &e, const Expr &expr, co
   return std::nullopt;
 }
 
-/// x[:, [0, 2]]: numbers as an i32 tensor; nullopt after an error.
+/// x[:, [0, -1]]: numbers as an i32 tensor; nullopt after an error.
 static std::optional<Value> listedIndex(Elaborator &e, const Value &base, const Value &list, Range range,
                                         const Dim &extent, size_t axis) {
-  llvm::SmallVector<int32_t> numbers;
+  llvm::SmallVector<int32_t> numbers, turns; // from the beginning, or so many extents further
   for (const Value &item : *list.items) {
-    std::optional<int64_t> number =
-        item.isInteger() ? fromEnd(e, item.integer, extent).constant() : std::optional<int64_t>();
+    std::optional<int64_t> number = item.isInteger() ? item.integer.constant() : std::optional<int64_t>();
     if (!number) {
       e.error(range, "a list of indices holds whole numbers known at compile time; there is " + describe(item))
           .withHelp("as a tensor they may be computed: x[:, stack(i, j)]");
       return std::nullopt;
     }
-    if (*number < 0 || !e.provablyNonNegative(extent - Dim(1) - Dim(*number))) {
+    Dim at = fromEnd(e, item.integer, extent);
+    if (!e.provablyNonNegative(at) || !e.provablyNonNegative(extent - Dim(1) - at)) {
       Diagnostic &diagnostic = e.error(range, "the index " + std::to_string(*number) +
                                                   " is not shown to be inside of an axis of extent " + extent.str());
       e.noteDim(diagnostic, extent, base.originOf(axis));
       return std::nullopt;
     }
-    numbers.push_back(static_cast<int32_t>(*number));
+    numbers.push_back(static_cast<int32_t>(at.constant().value_or(*number)));
+    turns.push_back(!at.isConstant());
   }
   Emit emit = e.emit(range);
-  mlir::Type type = tensorType({Dim(static_cast<int64_t>(numbers.size()))}, emit.b.getI32Type());
-  auto contents = mlir::DenseElementsAttr::get(llvm::cast<mlir::ShapedType>(type), llvm::ArrayRef<int32_t>(numbers));
-  return Value::tensorOf(emit.create<ConstantOp>(type, contents));
+  mlir::Type element = emit.b.getI32Type(), type = tensorType({Dim(static_cast<int64_t>(numbers.size()))}, element);
+  auto constant = [&](llvm::ArrayRef<int32_t> of) -> mlir::Value {
+    return emit.create<ConstantOp>(type, mlir::DenseElementsAttr::get(llvm::cast<mlir::ShapedType>(type), of));
+  };
+  mlir::Value index = constant(numbers);
+  if (llvm::is_contained(turns, 1))
+    index =
+        emit.add(index, emit.mul(constant(turns), emit.broadcastScalar(emit.extent(extent, element), dimsOf(index))));
+  return Value::tensorOf(index);
 }
 
 /// One subscript that takes an axis: a number, several in a list, or a tensor.
@@ -231,7 +238,7 @@ static bool planIndex(Elaborator &e, const Value &base, const Value &value, Rang
     plan.picks.push_back({axis, value, range});
     return true;
   }
-  if (value.isList() && !value.items->empty()) {
+  if (value.isList()) {
     std::optional<Value> listed = listedIndex(e, base, value, range, extent, axis);
     if (listed)
       plan.picks.push_back({axis, *listed, range});
