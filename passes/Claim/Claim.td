@@ -4,7 +4,8 @@ def Claim : Pass<"kiln-claim", "mlir::ModuleOp"> {
   let summary = "Offers every group to those who may take it, splitting what is refused, until each is somebody's";
   let description = [{
     Before all else the first claimant, where it names "scan", is offered each loop that stands in no other and in no
-    branch, with what is in it (a group that holds the loop, of primitives again). What it refuses stays a loop.
+    branch, with what is in it (a group that holds the loop, of primitives again). What it refuses stays a loop; one that
+    is `kiln.apart` is not offered.
 
     Each group of an entry is offered to the first claimant. What it refuses it may take in parts (closed sets of the
     group's ops), or in pieces: the group falls apart (`splitGroup` of passes/Fuse: a product loses what surrounds it,

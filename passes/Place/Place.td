@@ -17,7 +17,7 @@ def Place : Pass<"kiln-place", "mlir::ModuleOp"> {
     4. Operands that a claimant asks for in another order in memory come in that order: a parameter that the function only
        reads as one more argument (`kiln.arranged`: its name, `kiln.order`), all else by a group that transposes.
 
-    Groups keep `kiln.target` and `kiln.target_reason`. Run by its flag, the pass has the stand-ins of `kiln-claim`, which
+    Groups keep `kiln.target` and `kiln.target_reason`; while 3 fuses, each op has the latter as `kiln.refused`. Run by its flag, the pass has the stand-ins of `kiln-claim`, which
     must be told the same.
   }];
   let dependentDialects = ["kiln::KilnDialect"];

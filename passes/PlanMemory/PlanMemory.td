@@ -7,7 +7,8 @@ include "mlir/Pass/PassBase.td"
 def PlanMemory : Pass<"kiln-plan-memory", "mlir::ModuleOp"> {
   let summary = "Orders groups and writes on each function the size of its arena; see docs/memory.md";
   let description = [{
-    Functions get `kiln.arena` and `kiln.lower_bound`, groups `kiln.places`: for each operand and result a space and an offset.
+    Functions get `kiln.arena` and `kiln.lower_bound`, groups `kiln.places`: for each operand and result a space and an offset,
+    and `kiln.alias`: for each result the operand that it is written over, or -1.
     The order of the groups, every value's place and the lifetimes are told in docs/memory.md. Each plan is proved by a
     checker that shares nothing with the planner.
 

@@ -158,6 +158,45 @@ def twice(root):
                     yield path, number, f"{name} is defined in {first[name]} too: to the linker they are one"
 
 
+def attributes(root):
+    """Attributes of the IR are told once: in docs/architecture.md, or in the description of the pass that writes them."""
+    told, made, code = {}, set(), {}
+    for folder in ("ir", "passes"):
+        for path, _, files in os.walk(os.path.join(root, folder)):
+            for name in files:
+                if name.endswith(".td"):
+                    with open(os.path.join(path, name), encoding="utf-8") as text:
+                        text = text.read()
+                    made.update(re.findall(r'def Kiln_\w+ : \w+<"(\w+)"', text))
+                    told.update((word, name) for word in re.findall(r"`kiln\.(\w+)", text) if folder == "passes")
+    with open(os.path.join(root, "docs/architecture.md"), encoding="utf-8") as text:
+        page = set(re.findall(r"(?<!#)\bkiln\.([a-z_]+)", text.read()))
+    for path in sources(root):
+        if path.startswith(("frontend/language/", "frontend/driver/", "ir/", "passes/", "backends/host/")):
+            with open(os.path.join(root, path), encoding="utf-8") as text:
+                for number, line in enumerate(text, 1):
+                    for word in re.findall(r'"kiln\.([a-z_]+)"', line):
+                        code.setdefault(word, (path, number))
+    for word, (path, number) in sorted(code.items()):
+        if word not in made | page | set(told):
+            yield path, number, f"docs/architecture.md does not tell of kiln.{word}, nor does a pass's description"
+    for word in sorted(page - made - set(code)):
+        yield "docs/architecture.md", 1, f"tells of kiln.{word}, which no code has"
+
+
+def stages(root):
+    """The stages of a compile as the pipeline lists them, as they are verified, and as docs/architecture.md has them."""
+    def rows(path, pattern, begin, end):
+        with open(os.path.join(root, path), encoding="utf-8") as text:
+            return re.findall(pattern, text.read().split(begin, 1)[-1].split(end, 1)[0], re.M)
+    listed = rows("passes/Pipelines.cpp", r'^    {"([a-z-]+)", ', "constexpr Stage stages[]", "};")
+    verified = rows("passes/VerifyStages/VerifyStages.cpp", r'^    {"([a-z-]+)", ', "const Promise promises[]", "};")
+    told = rows("docs/architecture.md", r"^\| `([a-z-]+)` \|", "## The pipeline", "## Programs")
+    for path, names in (("passes/VerifyStages/VerifyStages.cpp", verified), ("docs/architecture.md", told)):
+        if names != listed:
+            yield path, 1, f"has the stages {', '.join(names)}; passes/Pipelines.cpp lists {', '.join(listed)}"
+
+
 def main():
     root = sys.argv[1]
     table = read_table(root)
@@ -172,7 +211,7 @@ def main():
             for number, sentence in check:
                 print(f"{path}:{number}: {sentence}")
                 breaches += 1
-    for path, number, sentence in twice(root):
+    for path, number, sentence in [*twice(root), *attributes(root), *stages(root)]:
         print(f"{path}:{number}: {sentence}")
         breaches += 1
     for sentence in unread(root, table, used):
