@@ -29,7 +29,7 @@ Codings codingsOf(const std::vector<std::string> &weights) {
 class Reading {
 public:
   Reading(const std::vector<SizedInput> &inputs, const std::vector<std::string> &weights, bool fixed, DataSizes &sizes)
-      : inputs_(inputs), fixed_(fixed), sizes_(sizes), given_(codingsOf(weights)) {}
+      : inputs_(inputs), fixed_(fixed), weights_(!weights.empty()), sizes_(sizes), given_(codingsOf(weights)) {}
 
   /// Of the manifest's recipe: its data where `overrides` name a file for them, else what the weights say.
   void read(const Manifest &manifest, const std::map<std::string, std::string> &overrides) {
@@ -40,16 +40,21 @@ public:
           if (std::string part = dataPart(name, manifest.stage, source.name); !part.empty() && (part == name) == all)
             own[part] = path, known_.insert(name);
     Sources sources(unbound(manifest), own, 0, given_, /*trains=*/true);
+    sources.beQuiet(); // the program opens them, too
+    for (const SizedInput &input : inputs_)
+      if (input.suffix == manifest.suffix)
+        sources.haveRoom(input.name, input.below);
     for (const SizedInput &input : inputs_) {
       std::string source = input.name.substr(0, input.name.find('.'));
-      if (input.suffix != manifest.suffix || !manifest.findSource(source))
+      if (input.by.empty() || input.suffix != manifest.suffix || !manifest.findSource(source))
         continue;
       bool opened = own.contains(source);
       std::string field = input.name.substr(source.size() + 1);
       std::optional<CodedNumbers> given = numbersOf(given_, input.name);
-      if (opened && !(fixed_ && given)) {
+      bool named = weights_ && static_cast<int64_t>(manifest.labels.size()) == input.below; // by the model's text
+      if (opened && !(fixed_ && (given || named))) {
         if (auto found = numbersOf(sources.open(source), field))
-          need(input, *found, "data '" + source + "' has");
+          need(input, *found, "data '" + source + "' has", newClass(sources.open(source), field, manifest.labels));
       } else if (given) {
         need(input, *given, "the weights have, for '" + input.name + "',");
       }
@@ -70,20 +75,35 @@ private:
     for (SourceSpec &source : manifest.data)
       for (const SizedInput &input : inputs_)
         if (const Json *classes = source.options.find("classes");
-            classes && classes->isInt() && source.reader != "csv" && source.reader != "table" &&
+            classes && classes->isInt() && source.reader != "csv" && source.reader != "table" && !input.by.empty() &&
             input.suffix == manifest.suffix && input.below == classes->integer() &&
             input.name.starts_with(source.name + "."))
           source.options.remove("classes");
     return manifest;
   }
 
-  void need(const SizedInput &input, const CodedNumbers &found, const std::string &who) {
+  /// A class of the data that those before do not have, for people; empty where there are none before.
+  std::string newClass(const Source &source, const std::string &field, const std::vector<std::string> &labels) const {
+    std::string name = source.spec().name + "." + field, key = classesPrefix + name;
+    auto own = source.codings().find(key), before = given_.find(key);
+    std::vector<std::string> known = before == given_.end() ? labels : classesIn(before->second, key);
+    if (own == source.codings().end() || known.empty())
+      return "";
+    for (const std::string &one : classesIn(own->second, key))
+      if (std::find(known.begin(), known.end(), one) == known.end())
+        return format(" ('%s' is none of the %s %zu)", one.c_str(), before == given_.end() ? "model's" : "weights'",
+                      known.size());
+    return "";
+  }
+
+  void need(const SizedInput &input, const CodedNumbers &found, const std::string &who, const std::string &why = "") {
     if (int64_t count = static_cast<int64_t>(found.count); count > input.below)
-      sizes_.needed.push_back({&input, count, format("%s %zu different %s", who.c_str(), found.count, found.what)});
+      sizes_.needed.push_back(
+          {&input, count, format("%s %zu different %s%s", who.c_str(), found.count, found.what, why.c_str())});
   }
 
   const std::vector<SizedInput> &inputs_;
-  bool fixed_;
+  bool fixed_, weights_;
   DataSizes &sizes_;
   Codings given_;
   std::set<std::string> known_;

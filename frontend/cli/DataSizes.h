@@ -13,7 +13,7 @@ struct SizedInput {
   std::string name;   ///< "data.ids"
   std::string suffix; ///< of its recipe's entries
   int64_t below = 0;
-  std::vector<std::string> by; ///< the model's arguments, and its file's constants, that are `below` and not set
+  std::vector<std::string> by; ///< the model's arguments, and its file's constants, that are `below` and may grow
   bool alone = false;          ///< nothing else is `below`
 };
 

@@ -33,12 +33,14 @@ eachLimited(mlir::ModuleOp module,
   }
 }
 
-/// The inputs of the recipes' losses that are held to what the user has not set.
+/// The inputs of the recipes' losses that are held to a size; what the user has set does not grow.
 static std::vector<SizedInput> sizedInputs(mlir::ModuleOp module, const ModelOptions &options) {
   std::vector<SizedInput> inputs;
   eachLimited(module, [&](SizedInput input, mlir::ArrayAttr by) {
-    if (!by)
+    if (!by) {
+      inputs.push_back(std::move(input));
       return;
+    }
     for (auto candidate : by.getAsRange<mlir::StringAttr>())
       if (llvm::none_of(options.set, [&](const auto &pair) {
             return pair.first == candidate.getValue() ||
@@ -46,8 +48,7 @@ static std::vector<SizedInput> sizedInputs(mlir::ModuleOp module, const ModelOpt
           }))
         input.by.push_back(candidate.getValue().str());
     input.alone = by.size() == 1;
-    if (!input.by.empty())
-      inputs.push_back(std::move(input));
+    inputs.push_back(std::move(input));
   });
   return inputs;
 }
@@ -89,7 +90,8 @@ absl::Status fitSizes(ModelOptions &options, const std::vector<std::string> &dat
   if (!compilation)
     return absl::OkStatus();
   std::vector<SizedInput> inputs = sizedInputs(compilation->module(), options);
-  if (inputs.empty() && data.empty())
+  bool none = llvm::all_of(inputs, [](const SizedInput &input) { return input.by.empty(); });
+  if (none && data.empty())
     return absl::OkStatus();
   DataSizes sizes = sizesForData(host::writeRecipes(compilation->module()), inputs, data, weights, fixed);
   if (!sizes.error.empty())

@@ -71,6 +71,8 @@ GivenInputs readFirstBatches(const std::string &manifestText, const std::vector<
       fail("the model has no training step, so no data to read");
     std::map<std::string, std::string> overrides = dataPaths(assignments);
     Sources sources(manifest, overrides, seed);
+    for (const ArgumentSpec &argument : step->arguments)
+      sources.haveRoom(argument.name, argument.below);
     for (const auto &[name, path] : overrides) {
       Source &source = sources.open(name);
       std::vector<FieldBuffer> buffers(source.spec().fields.size());

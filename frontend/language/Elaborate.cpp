@@ -209,13 +209,22 @@ static Value settingValue(const std::string &text) {
   return Value::stringOf(text);
 }
 
+/// Whether an expression is a number by what is written there: -1, 4 * width, log(2) * 0.5.
+static bool isNumber(const Expr &expr) {
+  if (expr.kind == ExprKind::Unary)
+    return expr.text != "not" && isNumber(*expr.children[0]);
+  if (expr.kind == ExprKind::Binary)
+    return expr.text != "and" && expr.text != "or" && (isNumber(*expr.children[0]) || isNumber(*expr.children[1]));
+  return expr.kind == ExprKind::Integer || expr.kind == ExprKind::Float;
+}
+
 /// What --set says as a value: a number, True, False, None, or else a string. `initial`: what stands in the text in its
 /// place, if anything does; a number there asks for one here.
 Value Elaborator::parseSetting(const std::string &key, const std::string &text, const Expr *initial) {
   Value value = settingValue(text);
   if (!initial)
     return value;
-  bool number = initial->kind == ExprKind::Integer || initial->kind == ExprKind::Float;
+  bool number = isNumber(*initial);
   bool truth = initial->kind == ExprKind::True || initial->kind == ExprKind::False;
   if (initial->kind == ExprKind::String && value.kind != Value::Kind::None)
     return Value::stringOf(text);

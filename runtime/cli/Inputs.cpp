@@ -166,12 +166,14 @@ int inputNamed(const Call &call, const std::string &name) {
 }
 
 std::pair<std::string, std::string> splitInput(const std::string &text, const Call &call) {
-  if (text.find('=') != std::string::npos)
-    return splitAssignment("input", text);
   std::vector<std::string> names;
   for (int input : call.inputs())
     if (const std::string &name = call.entry().arguments[static_cast<size_t>(input)].name; name != "prompt")
       names.push_back(name);
+  std::string before = text.substr(0, text.find('='));
+  bool named = std::find(names.begin(), names.end(), before) != names.end();
+  if (before != text && (named || !fileExists(text))) // a file's name may have a "=", too
+    return splitAssignment("input", text);
   if (names.size() == 1)
     return {names.front(), text};
   if (text.ends_with(".safetensors"))
@@ -180,6 +182,37 @@ std::pair<std::string, std::string> splitInput(const std::string &text, const Ca
   for (const std::string &name : names)
     all += (all.empty() ? "" : ", ") + name;
   throw UsageError("'--input " + text + "': expected NAME=VALUE; '" + call.entry().name + "' has the inputs " + all);
+}
+
+/// What a file holds of the inputs that nothing else brings; one that is left may be called otherwise in it.
+static void setFrom(const std::string &path, Call &call, std::vector<bool> &given,
+                    const std::function<bool(int)> &filled) {
+  const std::vector<ArgumentSpec> &arguments = call.entry().arguments;
+  std::vector<size_t> left;
+  for (int input : call.inputs())
+    if (size_t i = static_cast<size_t>(input); !given[i] && !(filled && filled(input)))
+      left.push_back(i);
+  if (left.empty())
+    throw UsageError("--input " + path + ": nothing is left for it to fill");
+  Safetensors file = Safetensors::open(path);
+  std::vector<size_t> held;
+  std::string names;
+  for (size_t i : left) {
+    const std::string &name = arguments[i].name; // of a source's field ("data.ids") that alone will do
+    names += (names.empty() ? "" : ", ") + name;
+    if (left.size() == 1 || file.find(name) || file.find(name.substr(name.find('.') + 1)))
+      held.push_back(i);
+  }
+  if (held.empty()) {
+    std::string first = file.tensors().empty() ? "nothing" : "'" + file.tensors()[0].name + "'";
+    fail("'%s' holds %s%s, and none of the inputs that are left: %s", path.c_str(), first.c_str(),
+         file.tensors().size() > 1 ? format(" and %zu more", file.tensors().size() - 1).c_str() : "", names.c_str());
+  }
+  for (size_t i : held) {
+    call.setInput(static_cast<int>(i), InputTensor(path, arguments[i].name, arguments[i].name).view(),
+                  "'" + path + "'");
+    given[i] = true;
+  }
 }
 
 void setInputs(Call &call, const Options &options, const Manifest &manifest, const std::function<bool(int)> &filled,
@@ -211,16 +244,8 @@ void setInputs(Call &call, const Options &options, const Manifest &manifest, con
       call.setInput(found, InputTensor(path, name, arguments[static_cast<size_t>(found)].name).view(),
                     "'" + path + "'");
   }
-  for (const std::string &path : files) { // what no other option brings
-    bool used = false;
-    for (int input : call.inputs())
-      if (size_t i = static_cast<size_t>(input); !given[i] && !(filled && filled(input))) {
-        call.setInput(input, InputTensor(path, arguments[i].name, arguments[i].name).view(), "'" + path + "'");
-        used = given[i] = true;
-      }
-    if (!used)
-      throw UsageError("--input " + path + ": nothing is left for it to fill");
-  }
+  for (const std::string &path : files)
+    setFrom(path, call, given, filled);
   std::string missing;
   for (int input : call.inputs())
     if (!given[static_cast<size_t>(input)] && !(filled && filled(input)))

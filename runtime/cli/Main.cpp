@@ -190,11 +190,18 @@ CommandSpec withCommon(CommandSpec spec) {
 
 /// Can the program do it? (Asked for all the same, a command says what the model lacks for it.)
 bool offers(const Manifest &manifest, std::string_view command) {
-  std::string_view needs = command == "train" ? "train_step" : command;
-  if (command != "train" && command != "eval" && command != "grad" && command != "generate")
-    return command != "chat" || kiln_chat_command;
-  return std::any_of(manifest.entries.begin(), manifest.entries.end(),
-                     [&](const EntrySpec &entry) { return entry.name.starts_with(needs); });
+  if (command == "chat")
+    return kiln_chat_command;
+  if (command == "generate")
+    return manifest.generate.isObject();
+  if (command != "train" && command != "eval" && command != "grad")
+    return true;
+  // Of any recipe. A model's own functions may be called so, too.
+  std::string name = command == "train" ? "train_step" : std::string(command);
+  bool one = manifest.train.isObject() && manifest.findEntry(name);
+  return one || std::any_of(manifest.stages.begin(), manifest.stages.end(), [&](const StageSpec &stage) {
+           return !stage.isSeries() && manifest.findEntry(name + stage.suffix);
+         });
 }
 
 std::string overview(const std::string &program, const kiln_program_image &image) {

@@ -261,6 +261,8 @@ int runCommand(const Options &options, Common &common) {
   // A function that means the same in both modes stands there once.
   if (options.has("training") && manifest.findEntry(name + ".training"))
     name += ".training";
+  if (!manifest.findEntry(name) && fileExists(name))
+    throw UsageError("'" + name + "' is a file, where a function's name is expected; an input is --input " + name);
   Call &call = program->call(name);
   std::unique_ptr<InputRows> rows(kiln_data_rows ? kiln_data_rows(options, common, manifest, call) : nullptr);
   bool data = rows != nullptr;

@@ -37,7 +37,7 @@ void TextRows::readTexts(const Options &options) {
 
 void TextRows::chooseInputs(const Options &options, const EntrySpec &entry) {
   std::vector<std::string> given;
-  for (const std::string &text : options.list("input"))
+  for (const std::string &text : options.list("input")) // a file's name alone is none of an input
     given.push_back(text.substr(0, text.find('=')));
   std::string names;
   for (size_t i = 0; i < entry.arguments.size(); ++i) {

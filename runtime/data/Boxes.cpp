@@ -125,7 +125,7 @@ void BoxSource::nameClasses(const SourceContext &context) {
     for (Box &box : seen.boxes) {
       const std::string &name = foundNames_[static_cast<size_t>(box.label)];
       if (box.label = classes.find(name); box.label < 0)
-        fail("%s: %s is none of %s", seen.what.c_str(), jsonQuote(name).c_str(), classes.whose);
+        fail("%s: %s %s", seen.what.c_str(), jsonQuote(name).c_str(), classes.lacks(name).c_str());
     }
   if (!classes.names.empty())
     keepCoding(classesPrefix, "label", textOf(classes.names));

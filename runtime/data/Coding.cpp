@@ -98,6 +98,11 @@ std::optional<CodedNumbers> numbersOf(const Source &source, const std::string &f
   return numbersOf(source.codings(), source.spec().name + "." + field);
 }
 
+void note(const SourceContext &context, const std::string &text) {
+  if (!context.quiet)
+    std::fprintf(stderr, "note: %s\n", text.c_str());
+}
+
 /// A text of the weights, or null.
 static const std::string *find(const SourceContext &context, const char *prefix, const std::string &field,
                                std::string &key) {
@@ -118,9 +123,9 @@ std::optional<Vocabulary> givenVocabulary(const SourceContext &context, const st
   Vocabulary given = Vocabulary::deserialise(*text, key);
   if (given.kind() == kind && (limit == 0 || given.size() == limit || (!exact && given.size() < limit)))
     return given;
-  std::fprintf(stderr, "note: data '%s': the weights' vocabulary has %zu %s, the recipe's %s: it is made anew\n",
-               context.spec->name.c_str(), given.size(), nameOf(given.kind()),
-               given.kind() == kind ? std::to_string(limit).c_str() : nameOf(kind));
+  note(context, format("data '%s': the weights' vocabulary has %zu %s, the recipe's %s: it is made anew",
+                       context.spec->name.c_str(), given.size(), nameOf(given.kind()),
+                       given.kind() == kind ? std::to_string(limit).c_str() : nameOf(kind)));
   return std::nullopt;
 }
 
@@ -134,24 +139,42 @@ static bool isWhole(const std::string &name) {
   return !name.empty() && name.find_first_not_of("0123456789") == std::string::npos;
 }
 
+/// The classes that the model names. Those of another size than it has room for are another model's of the file.
+static std::vector<std::string> modelClasses(const SourceContext &context, const std::string &field,
+                                             const std::set<std::string> &found) {
+  if (!context.labels)
+    return {};
+  const std::vector<std::string> &labels = *context.labels;
+  if (context.rooms)
+    if (auto room = context.rooms->find(context.spec->name + "." + field);
+        room != context.rooms->end() && room->second != labels.size())
+      return {};
+  bool has = std::all_of(found.begin(), found.end(), [&](const std::string &name) {
+    return std::find(labels.begin(), labels.end(), name) != labels.end();
+  });
+  bool numbered = std::all_of(found.begin(), found.end(), isWhole); // they are numbers as well as names
+  return has || !numbered ? labels : std::vector<std::string>();
+}
+
 std::optional<ClassOrder> givenClasses(const SourceContext &context, const std::string &field,
-                                       const std::set<std::string> &found, size_t limit) {
+                                       const std::set<std::string> &found, size_t limit, bool numbers) {
   ClassOrder given{givenNames(context, field), "the classes that the weights were trained with"};
   bool weights = !given.names.empty();
-  if (!weights && context.labels && !std::all_of(found.begin(), found.end(), isWhole))
-    given = {*context.labels, "the model's classes"};
+  if (!weights && !numbers)
+    given = {modelClasses(context, field, found), "the model's classes"};
   if (given.names.empty())
     return std::nullopt;
+  const std::string &data = context.spec->name;
   if (limit != 0 && given.names.size() > limit) {
-    std::fprintf(stderr, "note: data '%s': the %s %zu classes, the recipe %zu: they are numbered anew\n",
-                 context.spec->name.c_str(), weights ? "weights have" : "model has", given.names.size(), limit);
+    note(context, format("data '%s': the %s %zu classes, the recipe %zu: they are numbered anew", data.c_str(),
+                         weights ? "weights have" : "model has", given.names.size(), limit));
     return std::nullopt;
   }
   auto other = std::find_if(found.begin(), found.end(), [&](const std::string &name) { return given.find(name) < 0; });
   if (other == found.end() || !context.trains)
     return given;
-  std::fprintf(stderr, "note: data '%s': '%s' is none of the %s %zu classes: they are numbered anew\n",
-               context.spec->name.c_str(), other->c_str(), weights ? "weights'" : "model's", given.names.size());
+  note(context, format("data '%s': '%s' is none of the %s %zu classes: they are numbered anew", data.c_str(),
+                       other->c_str(), weights ? "weights'" : "model's", given.names.size()));
   return std::nullopt;
 }
 
@@ -163,10 +186,23 @@ std::optional<std::vector<std::string>> recipeClasses(const SourceContext &conte
   for (const Json &name : classes->array())
     names.push_back(name.isString() ? name.string() : std::to_string(name.integer()));
   if (std::vector<std::string> given = givenNames(context, field); !given.empty() && given != names)
-    std::fprintf(
-        stderr, "note: data '%s' has the recipe's classes; the weights were trained with others, or in another order\n",
-        context.spec->name.c_str());
+    note(context,
+         format("data '%s' has the recipe's classes; the weights were trained with others, or in another order",
+                context.spec->name.c_str()));
   return names;
+}
+
+std::string ClassOrder::lacks(const std::string &name) const {
+  NearestName nearest(name);
+  std::string all;
+  for (const std::string &one : names) {
+    nearest.consider(one);
+    all += (all.empty() ? ": " : ", ") + one;
+  }
+  return format("is none of %s%s", whose,
+                !nearest.hint().empty() ? nearest.hint().c_str()
+                : names.size() <= 10    ? all.c_str()
+                                        : "");
 }
 
 int32_t ClassOrder::find(const std::string &name) const {
@@ -219,8 +255,8 @@ std::optional<Normalisation> givenNormalisation(const SourceContext &context, co
   Normalisation given = normalisationIn(*text, key);
   if (given.means.size() == width)
     return given;
-  std::fprintf(stderr, "note: data '%s': the weights have means of %zu columns, the recipe %zu: they are taken anew\n",
-               context.spec->name.c_str(), given.means.size(), width);
+  note(context, format("data '%s': the weights have means of %zu columns, the recipe %zu: they are taken anew",
+                       context.spec->name.c_str(), given.means.size(), width));
   return std::nullopt;
 }
 

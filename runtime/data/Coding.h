@@ -46,6 +46,9 @@ std::optional<CodedNumbers> numbersOf(const Codings &codings, const std::string 
 /// Of a field of an open source.
 std::optional<CodedNumbers> numbersOf(const Source &source, const std::string &field);
 
+/// Writes a note to stderr, unless it is for another to do so.
+void note(const SourceContext &context, const std::string &text);
+
 /// The vocabulary that the weights bring for a field; none: there is none, it is of another kind, or has more tokens
 /// than the recipe says (`limit`, 0: any number), or another number where that is `exact`. The latter are told on
 /// stderr. Throws Error where it is damaged, as all of these do.
@@ -57,12 +60,14 @@ struct ClassOrder {
   const char *whose = ""; ///< for messages: "the recipe's classes"
   /// -1 for a class that there is not.
   int32_t find(const std::string &name) const;
+  /// For messages of such a one: "is none of the recipe's classes", and which they are, or which is near.
+  std::string lacks(const std::string &name) const;
 };
 /// The classes, in the order of their numbers, that the weights bring for a field whose data have `found`, or else
-/// those that the model names, unless `found` are numbers; none: there are none, or more than the recipe says (`limit`,
-/// 0: any number), or the data have others and are to be trained on; the latter two are told on stderr.
+/// those that the model names, unless `found` are `numbers`; none: there are none, or more than the recipe says
+/// (`limit`, 0: any number), or the data have others and are to be trained on; the latter two are told on stderr.
 std::optional<ClassOrder> givenClasses(const SourceContext &context, const std::string &field,
-                                       const std::set<std::string> &found, size_t limit = 0);
+                                       const std::set<std::string> &found, size_t limit = 0, bool numbers = false);
 /// The names of classes or categories, in the order of their numbers, that the weights bring for a field; none: there
 /// are none.
 std::vector<std::string> givenNames(const SourceContext &context, const std::string &field);

@@ -179,13 +179,13 @@ std::vector<TableFile> readTables(const SourceContext &context, bool header, int
 
 Labels::Labels(const std::vector<TableFile> &files, size_t column, const SourceContext &context) : column_(column) {
   if (std::optional<std::vector<std::string>> names = recipeClasses(context, "label"))
-    classes_ = std::move(*names);
+    classes_ = {std::move(*names), "the recipe's classes"};
   else if (const Json *classes = context.spec->options.find("classes"))
     count_ = classes->integer(1, INT32_MAX);
   else
     nameClasses(files, context);
-  for (size_t i = 0; i < classes_.size(); ++i)
-    numbers_.emplace(classes_[i], static_cast<int32_t>(i));
+  for (size_t i = 0; i < names().size(); ++i)
+    numbers_.emplace(names()[i], static_cast<int32_t>(i));
   for (const TableFile &file : files) // each label is one, or the first that is not is told
     for (size_t row = 0; row < file.table.rows.size(); ++row)
       of(file, row);
@@ -222,26 +222,18 @@ void Labels::nameClasses(const std::vector<TableFile> &files, const SourceContex
                ": labels are all whole numbers, or all words");
       words.insert(cell);
     }
-  if (std::optional<ClassOrder> given = givenClasses(context, "label", words)) {
-    classes_ = given->names;
-    whose_ = given->whose;
-  } else if (!numbers) {
-    classes_.assign(words.begin(), words.end());
-  }
+  if (std::optional<ClassOrder> given = givenClasses(context, "label", words, 0, numbers))
+    classes_ = *given;
+  else if (!numbers)
+    classes_ = {{words.begin(), words.end()}, "the classes of the data"};
 }
 
 int32_t Labels::of(const TableFile &file, size_t row) const {
   const std::string &cell = file.table.rows[row].at(column_);
-  if (!classes_.empty()) {
+  if (!names().empty()) {
     if (auto found = numbers_.find(cell); found != numbers_.end())
       return found->second;
-    NearestName nearest(cell);
-    for (const std::string &name : classes_)
-      nearest.consider(name);
-    std::string all = nearest.hint();
-    for (size_t i = 0; nearest.hint().empty() && classes_.size() <= 10 && i < classes_.size(); ++i)
-      all += (i ? ", " : ": ") + classes_[i];
-    file.refuse(row, column_, "the label '" + cell + "' is none of " + whose_ + all);
+    file.refuse(row, column_, "the label '" + cell + "' " + classes_.lacks(cell));
   }
   int32_t label = 0;
   if (!parseInteger(cell, label) || (count_ >= 0 && (label < 0 || label >= count_)))

@@ -1,6 +1,7 @@
 // Rows of cells with columns of different meaning: what the readers of tables share.
 #pragma once
 
+#include "runtime/data/Coding.h"
 #include "runtime/data/Source.h"
 #include "runtime/files/Csv.h"
 
@@ -44,16 +45,15 @@ public:
   Labels(const std::vector<TableFile> &files, size_t column, const SourceContext &context);
   int32_t of(const TableFile &file, size_t row) const;
   /// In the order of their numbers; none where the column has numbers.
-  const std::vector<std::string> &names() const { return classes_; }
+  const std::vector<std::string> &names() const { return classes_.names; }
 
 private:
   void nameClasses(const std::vector<TableFile> &files, const SourceContext &context);
 
   size_t column_;
   int64_t count_ = -1;                                  // of numbered classes, where it is known
-  std::vector<std::string> classes_;                    // where labels are words, or named
+  ClassOrder classes_;                                  // where labels are words, or named
   std::map<std::string, int32_t, std::less<>> numbers_; // of these
-  const char *whose_ = "the recipe's classes";
 };
 
 } // namespace kiln

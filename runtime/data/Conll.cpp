@@ -76,9 +76,9 @@ TaggedFile readTagged(const std::string &path, const SourceContext &context) {
 }
 
 /// The tags in their order: as the recipe names them, else "O" and then the others of the main file, sorted.
-std::vector<std::string> tagNames(const TaggedFile &file, const SourceContext &context) {
+ClassOrder tagNames(const TaggedFile &file, const SourceContext &context) {
   if (std::optional<std::vector<std::string>> recipes = recipeClasses(context, "tags"))
-    return *recipes;
+    return {*recipes, "the recipe's classes"};
   const Json *classes = context.spec->options.find("classes");
   std::vector<std::string> names;
   std::set<std::string> seen;
@@ -87,34 +87,28 @@ std::vector<std::string> tagNames(const TaggedFile &file, const SourceContext &c
       seen.insert(word.tag);
   size_t limit = classes ? static_cast<size_t>(classes->integer(1, INT32_MAX)) : 0;
   if (std::optional<ClassOrder> given = givenClasses(context, "tags", seen, limit))
-    return given->names;
+    return *given;
   if (seen.erase("O"))
     names.push_back("O");
   names.insert(names.end(), seen.begin(), seen.end());
   if (limit != 0 && names.size() > limit)
     fail("data '%s': %s has %zu different tags, the recipe's classes are %zu", context.spec->name.c_str(),
          file.what.c_str(), names.size(), limit);
-  return names;
+  return {names, "the tags of the training file"};
 }
 
 void addSentences(const TaggedFile &file, const Vocabulary &vocabulary, const SequenceMaker &maker, size_t longest,
-                  const std::vector<std::string> &names, SequenceRows &rows) {
+                  const ClassOrder &names, SequenceRows &rows) {
   for (const std::vector<TaggedWord> &sentence : file.sentences) {
     std::vector<int32_t> ids, tags;
     for (const TaggedWord &word : sentence) {
-      auto found = std::find(names.begin(), names.end(), word.tag);
-      if (found == names.end()) {
-        NearestName nearest(word.tag);
-        for (const std::string &name : names)
-          nearest.consider(name);
-        fail("%s, line %zu: the tag '%s' is none of the %zu that the training file, the weights, the model or the "
-             "recipe's "
-             "classes have%s",
-             file.what.c_str(), word.line, word.tag.c_str(), names.size(), nearest.hint().c_str());
-      }
+      int32_t number = names.find(word.tag);
+      if (number < 0)
+        fail("%s, line %zu: the tag '%s' %s", file.what.c_str(), word.line, word.tag.c_str(),
+             names.lacks(word.tag).c_str());
       std::vector<int32_t> parts = vocabulary.encode(word.word, file.what);
       for (size_t i = 0; i < parts.size(); ++i) // a word's tag stands at its first token
-        tags.push_back(i ? -100 : static_cast<int32_t>(found - names.begin()));
+        tags.push_back(i ? -100 : number);
       ids.insert(ids.end(), parts.begin(), parts.end());
     }
     if (ids.empty())
@@ -138,7 +132,8 @@ static std::unique_ptr<Source> openConll(const SourceContext &context) {
   const Json &options = spec.options;
   std::vector<TaggedFile> files;
   files.push_back(readTagged(context.override.empty() ? spec.path : context.override, context));
-  std::vector<std::string> names = tagNames(files[0], context), words;
+  ClassOrder names = tagNames(files[0], context);
+  std::vector<std::string> words;
   for (const std::vector<TaggedWord> &sentence : files[0].sentences)
     for (const TaggedWord &word : sentence)
       words.push_back(word.word);
@@ -158,7 +153,7 @@ static std::unique_ptr<Source> openConll(const SourceContext &context) {
       addSentences(readTagged(path, context), vocabulary, maker, longest, names, rows);
       (part == Split::Test ? split.testRows : split.validationRows) += static_cast<int64_t>(rows.size() - before);
     }
-  return std::make_unique<SequenceSource>(context, std::move(vocabulary), std::move(rows), split, names);
+  return std::make_unique<SequenceSource>(context, std::move(vocabulary), std::move(rows), split, names.names);
 }
 
 const Reader kiln_reader_conll{"conll", openConll};

@@ -73,6 +73,11 @@ bool Sources::replaceSplit(const std::string &name, const std::string &paths) {
   return false;
 }
 
+void Sources::haveRoom(const std::string &input, int64_t classes) {
+  if (classes > 0)
+    rooms_[input] = static_cast<size_t>(classes);
+}
+
 void Sources::measureAll() {
   for (SourceSpec &spec : specs_) {
     std::vector<std::string> paths = {spec.options.stringOr(spec.reader == "pairs" ? "source" : "", spec.path)};
@@ -121,6 +126,8 @@ Source &Sources::open(const std::string &name) {
     context.folders = folders_;
     context.given = &given_;
     context.labels = &labels_;
+    context.rooms = &rooms_;
+    context.quiet = quiet_;
     context.trains = trains_;
     source = openSource(context);
   }
@@ -133,14 +140,15 @@ void Sources::addCodings(Codings &all) const {
       source->addCodings(all);
 }
 
-Feeder::Feeder(Call &call, Sources &sources) {
-  for (const BatchInput &input : batchInputs(call))
-    bind(call.entry().name, input, sources);
-}
+Feeder::Feeder(Call &call, Sources &sources) { bind(call.entry().name, batchInputs(call), sources); }
 
-Feeder::Feeder(TrainStep &step, Sources &sources) {
-  for (const BatchInput &input : step.inputs())
-    bind(step.entry().name, input, sources);
+Feeder::Feeder(TrainStep &step, Sources &sources) { bind(step.entry().name, step.inputs(), sources); }
+
+void Feeder::bind(const std::string &entry, const std::vector<BatchInput> &inputs, Sources &sources) {
+  for (const BatchInput &input : inputs)
+    sources.haveRoom(input.argument->name, input.argument->below);
+  for (const BatchInput &input : inputs)
+    bind(entry, input, sources);
 }
 
 /// Every word, character or class that was found in data stands there: where the model has no rows for all of them,

@@ -16,6 +16,10 @@ public:
   Sources(const Manifest &manifest, std::map<std::string, std::string> overrides, uint32_t seed, Codings given = {},
           bool trains = false);
 
+  /// How many classes the model has room for in an input ("data.label"); 0: that is not known. Before it is opened.
+  void haveRoom(const std::string &input, int64_t classes);
+  /// From now on what is opened writes no notes: another one does.
+  void beQuiet() { quiet_ = true; }
   Source &open(const std::string &name);
   /// From now on a source that is opened has all of its file as its validation.
   void measureAll();
@@ -33,7 +37,8 @@ private:
   std::map<std::string, std::string> overrides_;
   uint32_t seed_;
   Codings given_;
-  bool trains_;
+  bool trains_, quiet_ = false;
+  std::map<std::string, size_t> rooms_;
   std::string folders_;
   std::map<std::string, std::unique_ptr<Source>> open_;
 };
@@ -57,6 +62,7 @@ private:
     Source *source;
     std::vector<FieldBuffer> fields;
   };
+  void bind(const std::string &entry, const std::vector<BatchInput> &inputs, Sources &sources);
   void bind(const std::string &entry, const BatchInput &input, Sources &sources);
   std::vector<Fed> fed_;
 };

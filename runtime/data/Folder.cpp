@@ -67,7 +67,7 @@ void FolderSource::number(const SourceContext &context) {
   ClassOrder classes = orderClasses(context, "label", found, "folders of pictures");
   for (Entry &entry : entries_)
     if (entry.label = classes.find(entry.name); entry.label < 0)
-      fail("'%s': the folder '%s' is none of %s", entry.path.c_str(), entry.name.c_str(), classes.whose);
+      fail("'%s': the folder '%s' %s", entry.path.c_str(), entry.name.c_str(), classes.lacks(entry.name).c_str());
   keepCoding(classesPrefix, "label", textOf(classes.names));
 }
 

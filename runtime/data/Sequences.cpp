@@ -22,8 +22,8 @@ Vocabulary openTokenizer(const SourceContext &context, const std::string &path, 
   Vocabulary vocabulary = Vocabulary::subwords(Tokenizer::parse(readText(found), "'" + found + "'"));
   checkVocabularySize(context, vocabulary, "'" + found + "'");
   if (given && given->serialise() != vocabulary.serialise())
-    std::fprintf(stderr, "note: data '%s' is read by '%s'; the weights were trained with another tokenizer\n",
-                 context.spec->name.c_str(), found.c_str());
+    note(context, format("data '%s' is read by '%s'; the weights were trained with another tokenizer",
+                         context.spec->name.c_str(), found.c_str()));
   return vocabulary;
 }
 

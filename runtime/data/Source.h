@@ -45,6 +45,10 @@ struct SourceContext {
   const Codings *given = nullptr;
   /// What the model calls its classes, for data that the weights bring nothing for; null: it does not say.
   const std::vector<std::string> *labels = nullptr;
+  /// Of fields ("data.label"), how many classes the model has room for; none: that is not known.
+  const std::map<std::string, size_t> *rooms = nullptr;
+  /// Whether notes are for another who opens the source.
+  bool quiet = false;
   /// Whether the source is for a training, which may have other classes than its weights had.
   bool trains = false;
 };

@@ -86,6 +86,8 @@ const char *seemingly(std::string_view bytes) {
     std::string_view bytes;
     const char *what;
   } known[] = {
+      {8, "{\"", "a safetensors file, whose name is to end in .safetensors"},
+      {0, "GIF8", "a GIF picture, whose name is to end in .gif"},
       {8, "WEBP", "a WebP picture: PNG, JPEG, BMP and GIF are read"},
       {4, "ftyp", "a picture, film or sound that is not read: pictures are PNG, JPEG, BMP or GIF, sounds .wav"},
       {0, "II*", "a TIFF picture: PNG, JPEG, BMP and GIF are read"},
@@ -97,12 +99,17 @@ const char *seemingly(std::string_view bytes) {
       {0, "\xff\xfb", "an MP3 recording: .wav files are read"},
       {0, "fLaC", "a FLAC recording: .wav files are read"},
       {0, "OggS", "an Ogg recording: .wav files are read"},
-      {0, "PK\3\4", "an archive, of arrays perhaps (.npz): give one of its .npy files"},
+      {0, "PK\3\4", "an archive, of arrays perhaps (.npz, .pt): give one of its .npy files, or a .safetensors file"},
+      {0, "\x80\2", "a pickle: .npy and .safetensors files are read"},
+      {0, "\x80\4", "a pickle: .npy and .safetensors files are read"},
+      {0, "\x80\5", "a pickle: .npy and .safetensors files are read"},
+      {0, "\x1f\x8b", "packed by gzip: unpack it"},
+      {0, "\x89HDF", "an HDF5 file: .npy and .safetensors files are read"},
   };
   for (const auto &one : known)
     if (bytes.size() > one.at && bytes.substr(one.at).starts_with(one.bytes))
       return one.what;
-  return "not a .npy file";
+  return bytes.empty() ? "empty" : "not a .npy file";
 }
 } // namespace
 
