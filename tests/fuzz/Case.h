@@ -4,23 +4,29 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace kiln::test {
 
 struct FuzzCase {
   std::string module; ///< MLIR
   std::map<std::string, int64_t> symbols;
+  std::vector<std::map<std::string, int64_t>> further; ///< other extents for the same program, one run after another
   uint64_t argumentSeed = 0;
   std::string cpu = "native"; ///< the processor to compile for
   std::string math;           ///< "fast", or the definitions' own sums
+  std::string compute;        ///< as `--compute`
+  int64_t blockRows = 0;      ///< as `--block-rows`
+  int64_t shards = 0;         ///< as `--shards`, of the rows along N
+  uint64_t weights = 0;       ///< what the forms follow from that matrices are stored in (Stored.h); 0: as declared
 
   /// The module below a comment that says the rest; `parse` reads it back.
   std::string text(const std::string &why) const;
   static FuzzCase parse(const std::string &text);
 };
 
-/// Whether a seed is of layers, whose forms are drawn: one of three.
-inline bool drawsForms(uint64_t seed) { return seed % 3 == 2; }
+/// Whether a seed is of layers, whose forms are drawn: two of three.
+inline bool drawsForms(uint64_t seed) { return seed % 3 != 0; }
 
 /// The case of a seed. Every second one is of all that the generator knows.
 FuzzCase caseOf(uint64_t seed, const std::string &cpu);

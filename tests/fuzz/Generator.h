@@ -6,6 +6,7 @@
 #include "tests/fuzz/RandomGraph.h"
 
 #include <random>
+#include <set>
 
 namespace kiln::test {
 
@@ -29,6 +30,8 @@ private:
     return llvm::cast<mlir::RankedTensorType>(value.getType()).getElementType();
   }
   mlir::Value ofType(mlir::Type type);
+  /// One of the symbols.
+  std::string anySymbol() { return symbols_.size() > 1 && below(2) ? "M" : "N"; }
   int64_t sizeOf(llvm::ArrayRef<Dim> dims) const;
   void keep(mlir::Value value);
 
@@ -38,6 +41,7 @@ private:
   bool isParameter(mlir::Type type) const;
   void addArguments(mlir::func::FuncOp function, RandomGraph &graph);
   llvm::SmallVector<mlir::Value> chooseResults();
+  std::vector<std::map<std::string, int64_t>> furtherExtents();
   mlir::Value lossOf(llvm::ArrayRef<mlir::Value> results);
   mlir::Attribute addUpdates(mlir::ModuleOp module);
   void addRecipe(mlir::ModuleOp module, llvm::ArrayRef<mlir::Type> inputs);
@@ -70,6 +74,26 @@ private:
   void pool(mlir::Value x);
   void sorted(mlir::Value x);
 
+  // RandomLayers.cpp.
+  Dim anyRows();
+  void drawn(mlir::Value x);
+  void expertsLayer(mlir::Type element);
+  mlir::Value logitsOf(mlir::Value y);
+  mlir::Value rowsLoss(mlir::Value logits, mlir::Value targets, int64_t ignored);
+  void scoresLayer(mlir::Type element);
+  void storedLayer(mlir::Type element);
+
+  // RandomAttention.cpp.
+  llvm::SmallVector<Dim> someOf(llvm::ArrayRef<Dim> dims);
+  mlir::Value headsOf(llvm::ArrayRef<Dim> dims, mlir::Type element, bool apart);
+  mlir::Value maskOf(llvm::ArrayRef<Dim> scores);
+  mlir::Value placesOf(llvm::ArrayRef<Dim> scores);
+  mlir::Value hideKeys(mlir::Value scores, mlir::Value seen);
+  mlir::Value sharesOf(mlir::Value scores);
+  mlir::Value spelledAttention(mlir::Value q, mlir::Value k, mlir::Value v, double scale);
+  mlir::Value wholeAttention(mlir::Value q, mlir::Value k, mlir::Value v, int64_t groups, double scale);
+  void attentionLayer(mlir::Type element);
+
   // RandomControl.cpp.
   void control(mlir::Value x);
   void scan(mlir::Value x);
@@ -91,8 +115,12 @@ private:
   size_t arguments_ = 0;              // the first of values_
   mlir::func::FuncOp function_;
   std::vector<std::pair<std::string, mlir::Type>> parameters_;
-  std::map<std::string, int64_t> symbols_;
+  std::set<std::string> frozenParameters_;
+  bool frozen_ = false; // what is added now is not trained
+  std::map<std::string, int64_t> symbols_, bounds_;
+  int64_t least_ = 1; // what the symbols are at least
   int depth_ = 0;
+  int layers_ = 0;
 };
 
 } // namespace kiln::test

@@ -7,9 +7,10 @@
 
 namespace kiln::test {
 
-/// A parameter, or (without gradients) now and then an input.
+/// An input, or a parameter; with a dimension that varies it is an input.
 mlir::Value Generator::argument(llvm::ArrayRef<Dim> dims, mlir::Type element, bool input) {
   mlir::RankedTensorType type = tensorType(dims, element);
+  input |= !type.hasStaticShape();
   unsigned index = function_.getNumArguments();
   std::string name = (input ? "x" : "p") + std::to_string(index);
   mlir::Attribute text = builder_.getStringAttr(name);
@@ -18,6 +19,8 @@ mlir::Value Generator::argument(llvm::ArrayRef<Dim> dims, mlir::Type element, bo
   function_.insertArgument(index, type, attributes, builder_.getUnknownLoc());
   if (!input)
     parameters_.emplace_back(name, type);
+  if (!input && frozen_)
+    frozenParameters_.insert(name);
   return function_.getArgument(index);
 }
 
@@ -152,7 +155,7 @@ void Generator::productLayer(mlir::Type element) {
   mlir::Value matrix = argument(dims, operands, below(4) == 0 || bytes);
   bool symbol = options_.symbolic && below(2);
   for (int64_t times = 1 + below(2); times > 0; --times) {
-    mlir::Value x = argument({symbol ? Dim::symbol("N") : Dim(m), Dim(k)}, operands, true);
+    mlir::Value x = argument({symbol ? anyRows() : Dim(m), Dim(k)}, operands, true);
     DotAxes axes;
     axes.lhsContract = {1};
     axes.rhsContract = {turned ? 1 : 0};
@@ -163,6 +166,18 @@ void Generator::productLayer(mlir::Type element) {
 
 void Generator::layer() {
   mlir::Type element = elementOf(values_[0]);
+  switch (options_.kind) {
+  case LayerKind::attention:
+    return attentionLayer(element);
+  case LayerKind::scores:
+    return scoresLayer(element);
+  case LayerKind::stored:
+    if (!options_.gradients && element.isF32() && below(3) == 0)
+      return expertsLayer(element);
+    return storedLayer(element);
+  case LayerKind::any:
+    break;
+  }
   if (below(6) == 0)
     return sorted(pick());
   if (element.isF16() || element.isBF16() || below(3) == 0)

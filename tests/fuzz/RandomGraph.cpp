@@ -2,6 +2,9 @@
 
 #include "tests/fuzz/Generator.h"
 
+#include <algorithm>
+#include <numeric>
+
 namespace kiln::test {
 
 mlir::Value Generator::ofType(mlir::Type type) {
@@ -46,14 +49,30 @@ std::string argumentName(mlir::func::FuncOp function, unsigned index) {
   return "";
 }
 
+/// The numbers of blocks, or the order in which a matrix's columns lie.
+static void drawBlocks(HostTensor &tensor, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  if (tensor.element.isInteger(32)) {
+    std::iota(tensor.integers.begin(), tensor.integers.end(), 0);
+    std::shuffle(tensor.integers.begin(), tensor.integers.end(), random);
+    return;
+  }
+  int64_t least = tensor.element.isUnsignedInteger() ? 0 : -128;
+  for (int64_t &value : tensor.integers)
+    value = least + static_cast<int64_t>(random() % 256);
+}
+
 std::map<std::string, HostTensor> randomArguments(mlir::func::FuncOp function,
                                                   const std::map<std::string, int64_t> &symbols, uint64_t seed) {
   std::map<std::string, HostTensor> arguments;
   for (unsigned i = 0; i < function.getNumArguments(); ++i) {
     std::string name = argumentName(function, i);
     // By its name: the others keep their values where one of them goes.
-    arguments[name] = randomTensor(llvm::cast<mlir::RankedTensorType>(function.getArgument(i).getType()), symbols,
-                                   seed * 1000003 + std::hash<std::string>()(name));
+    uint64_t own = seed * 1000003 + std::hash<std::string>()(name);
+    HostTensor &tensor = arguments[name] =
+        randomTensor(llvm::cast<mlir::RankedTensorType>(function.getArgument(i).getType()), symbols, own);
+    if (function.getArgAttr(i, "kiln.parameter") && !tensor.isFloat())
+      drawBlocks(tensor, own);
   }
   return arguments;
 }
@@ -61,8 +80,14 @@ std::map<std::string, HostTensor> randomArguments(mlir::func::FuncOp function,
 void Generator::chooseSymbols() {
   static constexpr int64_t bound = 40;
   static const int64_t values[] = {1, 1, 2, 3, 7, 16, 17, 33, 39, bound, bound};
-  if (options_.symbolic)
-    symbols_["N"] = values[options_.gradients ? 2 + below(9) : below(11)];
+  if (!options_.symbolic)
+    return;
+  bounds_["N"] = bound;
+  symbols_["N"] = values[options_.gradients ? 2 + below(9) : below(11)];
+  if (!options_.twoSymbols)
+    return;
+  bounds_["M"] = 12;
+  symbols_ = bounds_; // the graph is as large as it gets
 }
 
 llvm::SmallVector<mlir::Type> Generator::inputTypes() {
@@ -82,9 +107,12 @@ llvm::SmallVector<mlir::Type> Generator::inputTypes() {
       break;
     }
   Dim first = options_.symbolic ? Dim::symbol("N") : Dim(extent());
-  llvm::SmallVector<mlir::Type> inputs = {
-      tensorType({first, Dim(extent())}, element), tensorType({Dim(extent() + 2), first}, element),
-      tensorType({Dim(extent())}, element), tensorType({Dim(5)}, builder_.getI32Type())};
+  Dim second = options_.twoSymbols ? Dim::symbol("M") : Dim(extent()), third(extent() + 2);
+  if (options_.twoSymbols && below(2))
+    third = second;
+  llvm::SmallVector<mlir::Type> inputs = {tensorType({first, second}, element), tensorType({third, first}, element),
+                                          tensorType({Dim(extent())}, element),
+                                          tensorType({Dim(5)}, builder_.getI32Type())};
   if (options_.everything && !options_.gradients && below(2))
     inputs.push_back(tensorType({Dim(3 + below(6)), Dim(extent())}, element));
   return inputs;
@@ -162,6 +190,8 @@ mlir::Attribute Generator::addUpdates(mlir::ModuleOp module) {
   builder_.create<mlir::func::ReturnOp>(builder_.getUnknownLoc(), emit_.splat(rate, 0.1));
   llvm::SmallVector<mlir::Attribute> updates;
   for (const auto &[parameter, type] : parameters_) {
+    if (frozenParameters_.contains(parameter))
+      continue;
     std::string name = "optimizer.update." + parameter.substr(1);
     mlir::func::FuncOp update = begin(name, {type, type, rate}, type);
     mlir::Value p = update.getArgument(0);
@@ -180,9 +210,9 @@ void Generator::addRecipe(mlir::ModuleOp module, llvm::ArrayRef<mlir::Type> inpu
   mlir::Attribute zeros = b.getDictionaryAttr(named("kind", b.getStringAttr("zeros")));
   llvm::SmallVector<mlir::Attribute> parameters, states;
   for (const auto &[name, type] : parameters_)
-    parameters.push_back(
-        b.getDictionaryAttr({named("name", b.getStringAttr(name)), named("type", mlir::TypeAttr::get(type)),
-                             named("trainable", b.getBoolAttr(true)), named("init", zeros)}));
+    parameters.push_back(b.getDictionaryAttr(
+        {named("name", b.getStringAttr(name)), named("type", mlir::TypeAttr::get(type)),
+         named("trainable", b.getBoolAttr(!frozenParameters_.contains(name))), named("init", zeros)}));
   if (state_)
     states.push_back(
         b.getDictionaryAttr({named("name", b.getStringAttr("s4")), named("type", mlir::TypeAttr::get(inputs[4])),
@@ -218,9 +248,26 @@ void Generator::finish(mlir::func::FuncOp function, llvm::ArrayRef<mlir::Value> 
       function.setResultAttr(i, "kiln.state", builder_.getStringAttr("s4"));
     else
       function.setResultAttr(i, "kiln.output", builder_.getStringAttr(std::to_string(i)));
-  if (options_.symbolic)
-    function->setAttr("kiln.bounds",
-                      builder_.getDictionaryAttr(builder_.getNamedAttr("N", builder_.getI64IntegerAttr(40))));
+  llvm::SmallVector<mlir::NamedAttribute> bounds;
+  for (const auto &[name, bound] : bounds_)
+    bounds.push_back(builder_.getNamedAttr(name, builder_.getI64IntegerAttr(bound)));
+  if (!bounds.empty())
+    function->setAttr("kiln.bounds", builder_.getDictionaryAttr(bounds));
+}
+
+/// Other extents for the same program: few, of which slices leave none, and some.
+std::vector<std::map<std::string, int64_t>> Generator::furtherExtents() {
+  std::vector<std::map<std::string, int64_t>> further;
+  if (!options_.twoSymbols)
+    return further;
+  for (int64_t runs = 2; runs > 0; --runs) {
+    auto &extents = further.emplace_back();
+    for (const auto &[name, bound] : bounds_) {
+      int64_t few = oneOf({1, 1, 1, 2, 3, 8});
+      extents[name] = std::max(least_, below(2) ? few : 1 + below(bound));
+    }
+  }
+  return further;
 }
 
 RandomGraph Generator::run() {
@@ -238,6 +285,7 @@ RandomGraph Generator::run() {
   finish(function, chooseResults());
   addRecipe(*graph.module, inputs);
   graph.symbols = symbols_;
+  graph.further = furtherExtents();
   return graph;
 }
 

@@ -141,8 +141,10 @@ void Generator::slice(mlir::Value x, int64_t axis) {
   std::optional<int64_t> size = dim.constant();
   if (!size) {
     // One less than the symbol: nothing is left where that is one.
-    if (dim != Dim::symbol("N") || (options_.gradients && symbols_["N"] < 2))
+    if ((dim != Dim::symbol("N") && dim != Dim::symbol("M")) || (options_.gradients && symbols_[dim.str()] < 2))
       return;
+    if (options_.gradients)
+      least_ = 2;
     return keep(emit_.sliceAxis(x, axis, Dim(below(2)), dim - Dim(1)));
   }
   if (*size < 2)
@@ -274,11 +276,14 @@ void Generator::row(mlir::Value x) {
   if (rank(x) == 0)
     return;
   auto last = builder_.getI64IntegerAttr(rank(x) - 1);
-  switch (below(3)) {
+  switch (below(4)) {
   case 0:
     return keep(emit_.create<SoftmaxOp>(x.getType(), x, last));
   case 1:
     return keep(emit_.create<LogSoftmaxOp>(x.getType(), x, last));
+  case 2:
+    return keep(emit_.create<RmsNormOp>(x.getType(), x, emit_.splat(tensorType({dimsOf(x).back()}, elementOf(x)), 0.75),
+                                        builder_.getF64FloatAttr(1e-2)));
   default:
     return keep(
         emit_.create<LayerNormOp>(x.getType(), x, mlir::Value(), mlir::Value(), builder_.getF64FloatAttr(1e-2)));
@@ -350,10 +355,13 @@ void Generator::otherType(mlir::Value x) {
 }
 
 void Generator::step() {
-  if (options_.layers && depth_ == 0 && below(4) == 0)
+  bool often = options_.kind != LayerKind::any; // else one of four
+  if (options_.layers && depth_ == 0 && (often ? layers_ == 0 || below(2) : below(4) == 0)) {
+    ++layers_;
     return layer();
+  }
   mlir::Value x = pick();
-  switch (below(options_.everything ? 19 : 10)) {
+  switch (below(options_.everything ? 20 : 10)) {
   case 0:
   case 1:
     return unary(x);
@@ -385,6 +393,8 @@ void Generator::step() {
     return convolution(x);
   case 17:
     return attention(x);
+  case 18:
+    return drawn(x);
   default:
     return control(x);
   }

@@ -59,21 +59,24 @@ struct Compiled::Build {
 };
 
 absl::StatusOr<Compiled::Build> Compiled::build(mlir::ModuleOp module, kiln_backend_fn function,
-                                                const std::string &targetCpu, bool watched, int64_t segments,
-                                                const std::string &math) {
+                                                const CompileOptions &options, bool watched) {
   Build result;
   mlir::OwningOpRef<mlir::ModuleOp> copy = module.clone();
   mlir::PassManager passes(module.getContext());
   PipelineOptions pipeline;
   pipeline.until = "fuse";
-  pipeline.segments = segments;
+  pipeline.segments = options.segments;
+  pipeline.blockRows = options.blockRows;
+  pipeline.compute = options.compute;
+  pipeline.weightsAs = options.weightsAs;
+  pipeline.storedForms = options.storedForms;
   buildCompilePipeline(passes, pipeline);
   if (mlir::failed(passes.run(*copy)))
     return absl::InternalError("the passes failed");
   kiln_target target{};
   target.size = sizeof(target);
-  target.cpu = {targetCpu.data(), targetCpu.size()};
-  target.math = {math.data(), math.size()};
+  target.cpu = {options.targetCpu.data(), options.targetCpu.size()};
+  target.math = {options.math.data(), options.math.size()};
   target.jobs = 1;
   std::string why;
   std::shared_ptr<host::Backend> backend = host::Backend::create(function, "built in", why);
@@ -81,9 +84,9 @@ absl::StatusOr<Compiled::Build> Compiled::build(mlir::ModuleOp module, kiln_back
     return absl::InternalError(why);
   if (watched) { // kernels know nothing of where their buffers lie
     mlir::OwningOpRef<mlir::ModuleOp> another = copy->clone();
-    host::BuildOptions options;
-    options.redZones = true;
-    auto apart = host::buildProgram(*another, host::Target{backend.get(), target}, options);
+    host::BuildOptions zones;
+    zones.redZones = true;
+    auto apart = host::buildProgram(*another, host::Target{backend.get(), target}, zones);
     if (!apart.ok())
       return apart.status();
     result.watched = std::move(*apart);
@@ -113,7 +116,9 @@ static absl::StatusOr<std::string> linkedLibrary(const std::vector<host::Blob> &
 
 absl::StatusOr<std::unique_ptr<Compiled>> Compiled::create(mlir::ModuleOp module, unsigned threads,
                                                            const std::string &targetCpu) {
-  absl::StatusOr<Build> built = build(module, kiln_cpu_backend, targetCpu);
+  CompileOptions options;
+  options.targetCpu = targetCpu;
+  absl::StatusOr<Build> built = build(module, kiln_cpu_backend, options);
   if (!built.ok())
     return built.status();
   absl::StatusOr<std::string> library = linkedLibrary(built->blobs);
@@ -126,9 +131,8 @@ absl::StatusOr<std::unique_ptr<Compiled>> Compiled::create(mlir::ModuleOp module
 }
 
 absl::StatusOr<std::pair<std::unique_ptr<Compiled>, std::unique_ptr<Compiled>>>
-Compiled::createWatched(mlir::ModuleOp module, unsigned threads, const std::string &targetCpu, int64_t segments,
-                        const std::string &math) {
-  absl::StatusOr<Build> built = build(module, kiln_cpu_backend, targetCpu, true, segments, math);
+Compiled::createWatched(mlir::ModuleOp module, unsigned threads, const CompileOptions &options) {
+  absl::StatusOr<Build> built = build(module, kiln_cpu_backend, options, true);
   if (!built.ok())
     return built.status();
   absl::StatusOr<std::string> library = linkedLibrary(built->blobs);
@@ -146,7 +150,7 @@ Compiled::createWatched(mlir::ModuleOp module, unsigned threads, const std::stri
 
 absl::StatusOr<std::unique_ptr<Compiled>> Compiled::createOn(mlir::ModuleOp module, const char *name,
                                                              kiln_backend_fn backend) {
-  absl::StatusOr<Build> built = build(module, backend, "native");
+  absl::StatusOr<Build> built = build(module, backend, CompileOptions());
   if (!built.ok())
     return built.status();
   if (built->blobs.size() != 1 || built->blobs[0].kind != KILN_BLOB_BYTES)

@@ -3,6 +3,7 @@
 
 #include "backends/api/kiln_backend.h"
 #include "ir/interpreter/HostTensor.h"
+#include "passes/StoreWeights/StoreWeights.h"
 
 #include "absl/status/statusor.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -17,16 +18,21 @@ namespace kiln::test {
 class Loaded;
 struct PlainTensor;
 
+/// What a compile is told, each as the pipeline or a target has it (PipelineOptions, kiln_target).
+struct CompileOptions {
+  std::string targetCpu = "native", math, compute, weightsAs;
+  int64_t segments = 0, blockRows = 0;
+  StoredForms storedForms;
+};
+
 class Compiled {
 public:
   /// Runs the whole pipeline on a copy of the module: passes, fusion, plan, code, link.
   static absl::StatusOr<std::unique_ptr<Compiled>> create(mlir::ModuleOp module, unsigned threads = 2,
                                                           const std::string &targetCpu = "native");
   /// Twice from the same code: as it is, and with red zones around its buffers, which are looked at after each launch.
-  /// `segments`: as PipelineOptions has them; `math`: as kiln_target has it.
   static absl::StatusOr<std::pair<std::unique_ptr<Compiled>, std::unique_ptr<Compiled>>>
-  createWatched(mlir::ModuleOp module, unsigned threads = 2, const std::string &targetCpu = "native",
-                int64_t segments = 0, const std::string &math = "");
+  createWatched(mlir::ModuleOp module, unsigned threads = 2, const CompileOptions &options = {});
   /// The same on a backend of this process whose artifact is bytes.
   static absl::StatusOr<std::unique_ptr<Compiled>> createOn(mlir::ModuleOp module, const char *name,
                                                             kiln_backend_fn backend);
@@ -46,8 +52,8 @@ public:
 private:
   struct Build;
   Compiled() = default;
-  static absl::StatusOr<Build> build(mlir::ModuleOp module, kiln_backend_fn function, const std::string &targetCpu,
-                                     bool watched = false, int64_t segments = 0, const std::string &math = "");
+  static absl::StatusOr<Build> build(mlir::ModuleOp module, kiln_backend_fn function, const CompileOptions &options,
+                                     bool watched = false);
   std::map<std::string, HostTensor> toHost(std::vector<PlainTensor> plain);
   static absl::StatusOr<std::unique_ptr<Compiled>> finish(mlir::ModuleOp module, const Build &built,
                                                           std::unique_ptr<Loaded> loaded, const std::string &why);

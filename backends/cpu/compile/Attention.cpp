@@ -11,9 +11,6 @@ using llvm::SmallVector;
 
 namespace kiln::cpu {
 
-// Below so many queries a panel is mostly empty, and each query by itself does better.
-static constexpr int64_t fewestQueries = 8;
-
 bool buildAttention(KernelBuilder &builder) {
   builder.note("attention");
   const Graph &graph = builder.graph;
@@ -115,7 +112,7 @@ bool AttentionLowering::check() {
     return false;
   if (form.drops && !leastKept())
     return builder.error = "attention that drops all of its shares", false;
-  if (form.backward && graph.bound(form.queries) < fewestQueries)
+  if (form.backward && graph.bound(form.queries) < fewestQueries())
     return builder.error = "gradients of attention of few queries: products of a few rows do better", false;
   if (form.backward && !form.queries.isConstant() && !(form.queries == form.keys))
     return builder.error = "gradients of attention whose queries may be few beside the keys: products of a few rows do "
@@ -408,18 +405,6 @@ Value AttentionLowering::masked(Emitter &e, const Task &task, const Panel &panel
 }
 
 //===-- Forward --------------------------------------------------------------------------------------------------===//
-
-AttentionLowering::Few AttentionLowering::fewQueries() const {
-  if (form.backward || form.queries == form.keys)
-    return graph.bound(form.queries) < fewestQueries ? Few::Always : Few::Never;
-  if (graph.bound(form.queries) < fewestQueries)
-    return Few::Always;
-  return form.queries.isConstant() ? Few::Never : Few::Asked;
-}
-
-Value AttentionLowering::areFew(Emitter &e) const {
-  return e.code.compare(arith::CmpIPredicate::slt, e.extent(form.queries), e.code.integer(fewestQueries));
-}
 
 void AttentionLowering::reserve() {
   int64_t s = roundUp(graph.bound(form.keys), tileRows), d = stride(form.width), v = stride(form.valueWidth);

@@ -81,6 +81,7 @@ private:
 
   /// Whether queries are few: known (then and never), or asked at run time.
   enum class Few { Never, Always, Asked };
+  int64_t fewestQueries() const;
   Few fewQueries() const;
   Value areFew(Emitter &e) const;
   void rowsTask(Emitter &e, Value number) const; // of few queries

@@ -11,7 +11,7 @@ namespace kiln::cpu {
 // With fewer batches and heads than this, the queries are shared out too.
 static constexpr int64_t wantedTasks = 16;
 // A part of the backward half packs all keys, and has sums for them: it is worth it for so many panels.
-static constexpr int64_t fewestPanels = 4;
+static int64_t fewestPanelsOf(const Machine &machine) { return machine.sized("panels of a part", 4, 1); }
 
 //===-- Parts of the queries, of both halves ---------------------------------------------------------------------===//
 
@@ -20,7 +20,7 @@ int64_t AttentionLowering::partsOfQueries() const {
     return 1;
   int64_t pairs = graph.bound(form.keyHeads) * (sumsBatches() ? 1 : graph.bound(form.batches));
   int64_t panels = ceilDivide(graph.bound(form.queries), columns);
-  int64_t most = form.backward ? panels / fewestPanels : panels;
+  int64_t most = form.backward ? panels / fewestPanelsOf(builder.machine) : panels;
   return std::clamp<int64_t>(ceilDivide(wantedTasks, std::max<int64_t>(pairs, 1)), 1, std::max<int64_t>(most, 1));
 }
 

@@ -17,6 +17,24 @@ static constexpr int64_t sumsAtOnce = 8;
 // themselves for one page only.
 static constexpr int64_t rowsAhead = 32;
 
+// Below so many queries a panel is mostly empty, and each query by itself does better.
+int64_t AttentionLowering::fewestQueries() const { return builder.machine.sized("fewest queries", 8, 1); }
+
+AttentionLowering::Few AttentionLowering::fewQueries() const {
+  if (form.backward)
+    return Few::Never;
+  int64_t fewest = fewestQueries();
+  if (graph.bound(form.queries) < fewest || builder.machine.takes("queries singly", false))
+    return Few::Always;
+  if (form.queries == form.keys)
+    return Few::Never;
+  return form.queries.isConstant() ? Few::Never : Few::Asked;
+}
+
+Value AttentionLowering::areFew(Emitter &e) const {
+  return e.code.compare(arith::CmpIPredicate::slt, e.extent(form.queries), e.code.integer(fewestQueries()));
+}
+
 void AttentionLowering::rowsTask(Emitter &e, Value number) const {
   Code &code = e.code;
   VectorType type = vectorType(e);

@@ -30,6 +30,17 @@ double Machine::weighed(llvm::StringRef choice, double cycles, int64_t among) co
   return forms ? cycles * factors[drawn(forms, choice, among)] : cycles;
 }
 
+int64_t Machine::sized(llvm::StringRef choice, int64_t model, int64_t least) const {
+  switch (forms ? drawn(forms, choice, 0) : 0) {
+  case 2:
+    return std::min(model, least);
+  case 3:
+    return std::min(model, 4 * least);
+  default:
+    return model;
+  }
+}
+
 Code::Code(ModuleOp module, const Machine &machine)
     : b(module.getContext()), loc(b.getUnknownLoc()), module(module), machine(machine) {
   i1 = b.getI1Type();

@@ -38,6 +38,8 @@ struct Machine {
   bool takes(llvm::StringRef choice, bool model) const;
   /// What a form's cycles count in a comparison of forms: themselves, or far fewer or more as `forms` draws it.
   double weighed(llvm::StringRef choice, double cycles, int64_t among = 0) const;
+  /// A limit: as `model` says, or as `forms` draws it, down to `least`.
+  int64_t sized(llvm::StringRef choice, int64_t model, int64_t least) const;
   /// Whether it adds products of pairs of bf16 to sums of f32, in vectors as wide as its widest.
   bool dotsOfBF16() const { return vectorBytes == 64 && has("avx512bf16"); }
 };

@@ -9,6 +9,8 @@ using llvm::SmallVector;
 
 namespace kiln::cpu {
 
+int64_t taskGrainOf(const Machine &machine) { return machine.sized("task", 16384, 64); }
+
 bool isExpensive(OpCode code) { return infoOf(code).cost >= sdk::Cost::Exponential; }
 
 static int64_t opCost(OpCode code) {
@@ -57,14 +59,14 @@ int64_t costOf(const Graph &graph, ArrayRef<uint32_t> values, llvm::function_ref
 static constexpr int64_t streamedBytes = int64_t{64} << 20;
 
 Streams::Streams(KernelBuilder &builder, ArrayRef<size_t> outputs, bool oneRow, const Extent &row)
-    : graph(builder.graph) {
+    : graph(builder.graph), least(builder.machine.sized("past caches", streamedBytes, 64)) {
   // Each row begins where a vector may.
   bool whole = oneRow || (row.isConstant() && row.factor % 64 == 0);
   if (!whole || !builder.machine.has("avx2"))
     return;
   for (size_t i : outputs) {
     const TensorType &type = graph.type(graph.outputs[i]);
-    if (graph.bound(type.dims) * byteSize(type.dtype) < streamedBytes || byteSize(type.dtype) > 4)
+    if (graph.bound(type.dims) * byteSize(type.dtype) < least || byteSize(type.dtype) > 4)
       return;
   }
   this->outputs.assign(outputs.begin(), outputs.end());
@@ -80,8 +82,7 @@ void Streams::emit(Emitter &e, llvm::function_ref<void()> pass) const {
   for (size_t i : outputs) {
     Value at = number(e.output(i));
     const TensorType &type = graph.type(graph.outputs[i]);
-    good = code.both(good,
-                     code.compare(P::sge, e.elements(type.dims), code.integer(streamedBytes / byteSize(type.dtype))));
+    good = code.both(good, code.compare(P::sge, e.elements(type.dims), code.integer(least / byteSize(type.dtype))));
     Value past = code.op<arith::AndIOp>(at, code.integer(63));
     good = code.both(good, code.compare(P::eq, past, code.integer(0)));
     if (int32_t same = graph.alias[i]; same >= 0)

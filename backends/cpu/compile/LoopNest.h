@@ -5,8 +5,8 @@
 
 namespace kiln::cpu {
 
-/// What a task should cost, in elements that one simple op touches: some microseconds.
-constexpr int64_t taskGrain = 16384;
+/// What a task should cost, in elements that one simple op touches: some microseconds. A multiple of any width.
+int64_t taskGrainOf(const Machine &machine);
 
 /// Roughly what one element of `v` costs to compute, in simple ops; values for which `stop` holds are free.
 int64_t costOf(const Graph &graph, llvm::ArrayRef<uint32_t> values, llvm::function_ref<bool(uint32_t)> stop);
@@ -27,6 +27,7 @@ public:
 
 private:
   const Graph &graph;
+  int64_t least;                     // bytes of an output
   llvm::SmallVector<size_t> outputs; // empty: none are so large
 };
 

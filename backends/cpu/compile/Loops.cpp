@@ -33,8 +33,8 @@ struct Cut {
 };
 } // namespace
 
-static Cut cutOf(const Graph &graph, ArrayRef<Extent> dims, int64_t cost) {
-  int64_t grain = taskGrain;
+static Cut cutOf(const Machine &machine, const Graph &graph, ArrayRef<Extent> dims, int64_t cost) {
+  int64_t grain = taskGrainOf(machine);
   for (int64_t weight = cost; weight > 16 && grain > 1024; weight /= 2)
     grain /= 2;
   int64_t inner = dims.empty() ? 1 : graph.bound(dims.back());
@@ -48,7 +48,8 @@ void buildElementwise(KernelBuilder &builder, ArrayRef<size_t> outputs) {
   SmallVector<uint32_t> values;
   for (size_t i : outputs)
     values.push_back(graph.outputs[i]);
-  Cut cut = cutOf(graph, dims, costOf(graph, values, [&](uint32_t v) { return builder.isComputed(v); }));
+  Cut cut =
+      cutOf(builder.machine, graph, dims, costOf(graph, values, [&](uint32_t v) { return builder.isComputed(v); }));
   ArrayRef<Extent> outer = ArrayRef<Extent>(dims).drop_back(dims.empty() ? 0 : 1);
   Extent inner = dims.empty() ? Extent(1) : dims.back();
   auto rowsPerTask = [&](Emitter &e) {
@@ -196,13 +197,14 @@ bool buildLoops(KernelBuilder &builder) {
 
 /// Whether rows (one, where columns leave a single number) are computed whole: few long ones are better cut up than
 /// given to few threads.
-static bool hasWholeRows(const Graph &graph) {
+static bool hasWholeRows(const Machine &machine, const Graph &graph) {
   auto first = llvm::find_if(graph.ops, isReduction);
   if (first == graph.ops.end())
     return false; // nothing is left to reduce
   const Shape &left = graph.type(first->results[0]).dims;
   int64_t rows = graph.bound(left), all = graph.bound(graph.type(first->operands[0]).dims);
-  return (graph.shape == KILN_SHAPE_ROWS || left.empty()) && (rows >= 8 || all / std::max<int64_t>(rows, 1) <= 16384);
+  return (graph.shape == KILN_SHAPE_ROWS || left.empty()) &&
+         machine.takes("whole rows", rows >= 8 || all / std::max<int64_t>(rows, 1) <= 16384);
 }
 
 /// The op that a kernel of no promised shape is built around; ANY where it has none.
@@ -225,7 +227,7 @@ bool buildKernel(KernelBuilder &builder) {
     return buildAttention(builder);
   case KILN_SHAPE_ROWS:
   case KILN_SHAPE_COLUMNS:
-    return hasWholeRows(graph) ? buildRows(builder) : buildLoops(builder);
+    return hasWholeRows(builder.machine, graph) ? buildRows(builder) : buildLoops(builder);
   default:
     return buildLoops(builder);
   }

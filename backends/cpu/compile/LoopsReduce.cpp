@@ -70,11 +70,12 @@ ReducePlan makePlan(KernelBuilder &builder, ArrayRef<const Op *> ops) {
   if (plan.keepsLast) {
     int64_t columns = graph.bound(plan.columns());
     plan.columnVectors =
-        std::clamp<int64_t>(8 / static_cast<int64_t>(ops.size()), 1, std::max<int64_t>(columns / builder.width(), 1));
+        std::clamp<int64_t>(builder.machine.sized("column vectors", 8, 1) / static_cast<int64_t>(ops.size()), 1,
+                            std::max<int64_t>(columns / builder.width(), 1));
     units *= (columns + plan.columnVectors * builder.width() - 1) / (plan.columnVectors * builder.width());
   }
   bool chunkable = llvm::all_of(ops, [](const Op *op) { return op->code == OpCode::Reduce; });
-  constexpr int64_t enough = 16;
+  int64_t enough = 16, taskGrain = taskGrainOf(builder.machine);
   if (chunkable && units < enough && total >= 2 * taskGrain && !plan.reduced.empty()) {
     int64_t along = graph.bound(plan.domain[plan.reduced.front()]);
     // Cut within the last dimension, a chunk is some vectors at least.

@@ -41,8 +41,8 @@ RowPlan planOf(const Graph &graph) {
 }
 
 /// What is expensive and wanted again in a later stage is kept for a row, where rows are short enough for the cache.
-void chooseKept(const Graph &graph, RowPlan &plan) {
-  if (graph.bound(plan.inner) > 65536)
+void chooseKept(const Machine &machine, const Graph &graph, RowPlan &plan) {
+  if (!machine.takes("keeps of a row", graph.bound(plan.inner) <= 65536))
     return;
   llvm::DenseMap<uint32_t, size_t> computedIn;
   Shape domain = plan.domain();
@@ -82,7 +82,7 @@ void chooseKept(const Graph &graph, RowPlan &plan) {
 
 /// Inputs that a row is read from again and again, and whose next row is fetched while this one is in its second pass:
 /// the first one reads from memory, and the others leave memory alone.
-SmallVector<size_t> inputsAhead(const Graph &graph, const RowPlan &plan) {
+SmallVector<size_t> inputsAhead(const Machine &machine, const Graph &graph, const RowPlan &plan) {
   SmallVector<size_t> inputs;
   int64_t rowBytes = 0;
   for (size_t i = 0; i < graph.inputs.size(); ++i)
@@ -91,7 +91,7 @@ SmallVector<size_t> inputsAhead(const Graph &graph, const RowPlan &plan) {
       rowBytes += graph.bound(plan.inner) * byteSize(type.dtype);
     }
   // Short rows are followed by processors themselves; of long ones two do not stay in the second level.
-  bool worth = rowBytes >= 16384 && rowBytes <= 262144;
+  bool worth = machine.takes("rows ahead", rowBytes >= 16384 && rowBytes <= 262144);
   return worth ? inputs : SmallVector<size_t>();
 }
 
@@ -105,7 +105,7 @@ kiln_dtype keptType(const Graph &graph, uint32_t v) {
 class RowCode {
 public:
   RowCode(KernelBuilder &builder, Emitter &e, const RowPlan &plan, const llvm::DenseMap<uint32_t, int64_t> &keptAt)
-      : graph(builder.graph), e(e), plan(plan), keptAt(keptAt), ahead(inputsAhead(graph, plan)),
+      : graph(builder.graph), e(e), plan(plan), keptAt(keptAt), ahead(inputsAhead(builder.machine, graph, plan)),
         streams(builder, plan.elementOutputs, /*oneRow=*/false, plan.inner.back()) {}
 
   /// Whether a reduction's result was asked for at another row than its own.
@@ -218,13 +218,13 @@ bool buildRows(KernelBuilder &builder) {
   RowPlan plan = planOf(graph);
   for (std::vector<const Op *> &reductions : sdk::passesOf(graph))
     plan.stages.push_back({std::move(reductions), {}});
-  chooseKept(graph, plan);
+  chooseKept(builder.machine, graph, plan);
   llvm::DenseMap<uint32_t, int64_t> keptAt;
   for (const RowPlan::Stage &stage : plan.stages)
     for (uint32_t v : stage.kept)
       keptAt[v] = builder.reserveWorkerScratch(graph.bound(plan.inner) * byteSize(keptType(graph, v)));
   SmallVector<uint32_t> outputs(graph.outputs.begin(), graph.outputs.end());
-  int64_t grain = taskGrain;
+  int64_t grain = taskGrainOf(builder.machine);
   for (int64_t weight = costOf(graph, outputs, [](uint32_t) { return false; }); weight > 16 && grain > 1024;
        weight /= 2)
     grain /= 2;

@@ -10,7 +10,9 @@ using llvm::SmallVector;
 
 namespace kiln::cpu {
 
-int64_t unitsPerTask(int64_t work) { return std::max<int64_t>(taskGrain / std::max<int64_t>(work, 1), 1); }
+int64_t unitsPerTask(const KernelBuilder &builder, int64_t work) {
+  return std::max<int64_t>(taskGrainOf(builder.machine) / std::max<int64_t>(work, 1), 1);
+}
 
 void addUnitPhase(KernelBuilder &builder, int64_t grain, llvm::function_ref<Value(Emitter &)> units,
                   llvm::function_ref<void(Emitter &, Value unit)> body) {
@@ -47,7 +49,7 @@ public:
     slice.assign(operand.begin() + axis + 1, operand.end());
     blockVectors = slice.empty() || graph.bound(slice.back()) <= 512 ? 4 : 16;
     int64_t work = graph.bound(graph.type(op.operands[2]).dims) + graph.bound(operand);
-    grain = unitsPerTask(work / std::max<int64_t>(graph.bound(outer) * boundBlocks(), 1));
+    grain = unitsPerTask(builder, work / std::max<int64_t>(graph.bound(outer) * boundBlocks(), 1));
   }
 
   Value blocks(Emitter &e) const {
@@ -167,6 +169,7 @@ void buildScatter(KernelBuilder &builder, const Op &op) {
 void buildDynamicUpdate(KernelBuilder &builder, const Op &op) {
   const Graph &graph = builder.graph;
   uint32_t operand = op.operands[0], update = op.operands[1];
+  int64_t taskGrain = taskGrainOf(builder.machine);
   Extent all(1);
   for (const Extent &dim : graph.type(operand).dims)
     all = all * dim;
@@ -194,7 +197,7 @@ void buildDynamicUpdate(KernelBuilder &builder, const Op &op) {
   ArrayRef<Extent> outer = ArrayRef<Extent>(sizes).drop_back(sizes.empty() ? 0 : 1);
   int64_t row = sizes.empty() ? 1 : graph.bound(sizes.back());
   addUnitPhase(
-      builder, unitsPerTask(row), [&](Emitter &e) { return e.elements(outer); },
+      builder, unitsPerTask(builder, row), [&](Emitter &e) { return e.elements(outer); },
       [&](Emitter &e, Value unit) {
         Indices prefix = e.indicesOfRow(outer, unit);
         ArrayRef<Extent> last = ArrayRef<Extent>(sizes).take_back(sizes.empty() ? 0 : 1);
@@ -212,7 +215,8 @@ void buildDynamicUpdate(KernelBuilder &builder, const Op &op) {
 /// Of rows, each copied in blocks.
 static void buildConcat(KernelBuilder &builder, const Op &op) {
   const Graph &graph = builder.graph;
-  auto blocks = [&graph](Emitter &e, uint32_t part) {
+  int64_t taskGrain = taskGrainOf(builder.machine);
+  auto blocks = [&graph, taskGrain](Emitter &e, uint32_t part) {
     return e.code.ceilDiv(e.extent(graph.type(part).dims[0]), e.code.integer(taskGrain));
   };
   addUnitPhase(
@@ -278,7 +282,7 @@ void buildCumSum(KernelBuilder &builder, const Op &op) {
     });
   };
   addUnitPhase(
-      builder, unitsPerTask(work), [&](Emitter &e) { return e.elements(outer); },
+      builder, unitsPerTask(builder, work), [&](Emitter &e) { return e.elements(outer); },
       [&](Emitter &e, Value unit) {
         Indices position = e.indicesOfRow(outer, unit);
         if (lastAxis)

@@ -14,7 +14,7 @@ void buildReduceWindowGrad(KernelBuilder &builder, const Op &op);
 void buildSort(KernelBuilder &builder, const Op &op);
 
 /// A number of tasks for `units` units of which each costs `work` simple operations, both at the bounds.
-int64_t unitsPerTask(int64_t work);
+int64_t unitsPerTask(const KernelBuilder &builder, int64_t work);
 
 /// Adds a phase over [0, units): `body` for each, tasks of `grain` units.
 void addUnitPhase(KernelBuilder &builder, int64_t grain, llvm::function_ref<Value(Emitter &)> units,

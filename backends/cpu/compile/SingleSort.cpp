@@ -107,7 +107,7 @@ void buildSort(KernelBuilder &builder, const Op &op) {
   for (int64_t run = 1; run < length; run *= 2)
     work += length * 8;
   addUnitPhase(
-      builder, unitsPerTask(work), [&](Emitter &e) { return e.elements(outer); },
+      builder, unitsPerTask(builder, work), [&](Emitter &e) { return e.elements(outer); },
       [&](Emitter &e, Value unit) {
         Code &code = e.code;
         Indices position = e.indicesOfRow(outer, unit);

@@ -142,7 +142,7 @@ void buildReduceWindow(KernelBuilder &builder, const Op &op) {
   WindowReduction window(graph, op);
   ArrayRef<Extent> outer = ArrayRef<Extent>(to).drop_back();
   addUnitPhase(
-      builder, unitsPerTask(graph.bound(to.back()) * points), [&](Emitter &e) { return e.elements(outer); },
+      builder, unitsPerTask(builder, graph.bound(to.back()) * points), [&](Emitter &e) { return e.elements(outer); },
       [&](Emitter &e, Value unit) {
         Indices prefix = e.indicesOfRow(outer, unit);
         nest(e, ArrayRef<Extent>(to).take_back(), prefix, [&](ArrayRef<Index> at, const Mask &mask) {
@@ -311,7 +311,7 @@ private:
 void buildReduceWindowGrad(KernelBuilder &builder, const Op &op) {
   WindowGrad code(builder, op);
   addUnitPhase(
-      builder, unitsPerTask(code.work()), [&](Emitter &e) { return e.elements(code.outer()); },
+      builder, unitsPerTask(builder, code.work()), [&](Emitter &e) { return e.elements(code.outer()); },
       [&](Emitter &e, Value unit) { code.unit(e, unit); });
 }
 
