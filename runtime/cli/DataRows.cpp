@@ -1,6 +1,7 @@
 // Fields of data sources, read as a whole.
 #include "runtime/cli/DataRows.h"
 
+#include "runtime/cli/Stages.h"
 #include "runtime/data/Coding.h"
 #include "runtime/data/Feeder.h"
 #include "runtime/files/File.h"
@@ -8,18 +9,32 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <set>
 
 namespace kiln {
 
-/// "rows.features", unless a file of just that name is there: the source, and its field's name.
-static const SourceSpec *fieldNamed(const std::string &path, const Manifest &manifest, std::string &field) {
+namespace {
+struct NamedField {
+  const SourceSpec *source = nullptr; ///< null: it is none
+  std::string field, recipe;          ///< the recipe that it is of; empty: the first
+};
+} // namespace
+
+/// "rows.features" (of the first recipe that has such data), or "finetune.rows.features", unless a file of just that
+/// name is there.
+static NamedField fieldNamed(const std::string &path, const Manifest &manifest) {
   size_t dot = path.rfind('.');
-  const SourceSpec *source = dot == std::string::npos ? nullptr : manifest.findSource(path.substr(0, dot));
-  if (!source || fileExists(path))
-    return nullptr;
-  field = path.substr(dot + 1);
-  return source;
+  if (dot == std::string::npos || fileExists(path))
+    return {};
+  std::string name = path.substr(0, dot), field = path.substr(dot + 1);
+  if (const SourceSpec *source = manifest.findSource(name))
+    return {source, field, ""};
+  for (const StageSpec &stage : manifest.stages)
+    for (const SourceSpec &source : stage.data)
+      if (name == source.name || name == stage.name + "." + source.name)
+        return {&source, field, stage.name};
+  return {};
 }
 
 static void checkField(const SourceSpec &source, const std::string &wanted, const std::string &option) {
@@ -36,21 +51,25 @@ static void checkField(const SourceSpec &source, const std::string &wanted, cons
 }
 
 bool DataRows::asked(const Options &options, const Manifest &manifest, const Call &call) {
-  std::string field;
   std::vector<std::string> inputs = options.list("input");
   return std::any_of(inputs.begin(), inputs.end(), [&](const std::string &text) {
-    return fieldNamed(splitInput(text, call).second, manifest, field);
+    return fieldNamed(splitInput(text, call).second, manifest).source != nullptr;
   });
 }
 
 DataRows::DataRows(const Options &options, const Common &common, const Manifest &manifest, const Call &call) {
   std::map<std::string, std::set<std::string>> wanted;
+  std::optional<std::string> recipe;
   for (const std::string &text : options.list("input")) {
     auto [name, path] = splitInput(text, call);
     Column column;
-    const SourceSpec *source = fieldNamed(path, manifest, column.field);
+    auto [source, field, its] = fieldNamed(path, manifest);
     if (!source)
       continue;
+    if (recipe.value_or(its) != its)
+      throw UsageError("--input " + text + ": the rows of one run are of one recipe's data");
+    recipe = its;
+    column.field = field;
     if (!source->givesRows())
       fail("--input %s: the rows of csv, arrays, images and series are inputs, those of '%s' are not%s", text.c_str(),
            source->reader.c_str(), hasWords(*source) ? ": give texts by --text or --texts" : "");
@@ -62,7 +81,11 @@ DataRows::DataRows(const Options &options, const Common &common, const Manifest 
       countBy(call.entry().arguments[static_cast<size_t>(column.input)], call.entry());
     columns_.push_back(std::move(column));
   }
-  Sources sources(manifest, dataOverrides(options), common.seed, weightCodings(options, common, manifest));
+  Manifest chosen;
+  if (!recipe->empty())
+    (chosen = manifest).chooseStage(*recipe);
+  const Manifest &its = recipe->empty() ? manifest : chosen;
+  Sources sources(its, overridesFor(its, options), common.seed, weightCodings(options, common, its));
   for (const auto &[name, fields] : wanted)
     read(sources.openRows(name, fields));
   for (const Column &column : columns_)

@@ -1,6 +1,7 @@
 // Where a program's vocabulary comes from.
 #include "runtime/cli/Words.h"
 
+#include "runtime/cli/Stages.h"
 #include "runtime/data/Sequences.h"
 #include "runtime/files/File.h"
 #include "runtime/support/Error.h"
@@ -33,7 +34,7 @@ Words::Words(const Options &options, const Common &common, const Manifest &manif
   const SourceSpec *spec = manifest.findSource(source);
   if (!spec)
     fail("the `generate` recipe names the data '%s', which the recipe does not have", source.c_str());
-  std::map<std::string, std::string> overrides = dataOverrides(options);
+  std::map<std::string, std::string> overrides = overridesFor(manifest, options);
   // A tokenizer's file is enough: its data need not be there.
   if (std::string tokens = spec->options.stringOr("tokens", ""); tokens.ends_with(".json") && overrides.empty()) {
     SourceContext context;

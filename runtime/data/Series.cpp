@@ -26,6 +26,8 @@ private:
   void cut(const TableFile &file, size_t first, Split split, std::vector<Stretch> &stretches) const;
   void goOn(const TableFile &file, const std::vector<size_t> &columns, std::span<const Stretch> stretches,
             size_t first);
+  void tellShort(const SourceContext &context, const TableFile &file, std::span<const Stretch> stretches,
+                 size_t first) const;
 
   size_t context_, horizon_, stride_, width_ = 0;
   std::vector<float> values_;     // rows of `width_`
@@ -96,6 +98,8 @@ SeriesSource::SeriesSource(const SourceContext &context) : Source(*context.spec)
     Split split = i == 0 ? Split::Train : i <= validationFiles ? Split::Validation : Split::Test;
     size_t first = values_.size() / width_, before = stretches.size();
     cut(files[i], first, split, stretches);
+    if (horizon_ == 0 && i + 1 == files.size())
+      tellShort(context, files[i], std::span(stretches).subspan(before), first);
     for (size_t row = 0; row < files[i].table.rows.size(); ++row)
       for (size_t column : columns)
         values_.push_back(files[i].numberOrGap(row, column, missing_));
@@ -130,6 +134,21 @@ SeriesSource::SeriesSource(const SourceContext &context) : Source(*context.spec)
       trained.push_back(static_cast<int32_t>(row));
   keepNormalisation(context, "past", columns, trained, values_);
   block_.resize(static_cast<size_t>(rows.batch) * std::max(context_, horizon_) * width_);
+}
+
+/// Where windows are the rows of results, which groups have none.
+void SeriesSource::tellShort(const SourceContext &context, const TableFile &file, std::span<const Stretch> stretches,
+                             size_t first) const {
+  const Json *group = spec_.options.find("group");
+  size_t found = 0;
+  std::string names;
+  for (const Stretch &stretch : stretches)
+    if (group && stretch.end - stretch.begin < context_ && ++found <= 10)
+      names += (names.empty() ? "'" : ", '") + file.table.rows[stretch.begin - first][file.column(*group)] + "'";
+  if (found > 0 && found < stretches.size())
+    note(context, format("data '%s': %zu of %zu groups have fewer rows than context=%zu, and so no window: %s%s",
+                         spec_.name.c_str(), found, stretches.size(), context_, names.c_str(),
+                         found > 10 ? format(" and %zu more", found - 10).c_str() : ""));
 }
 
 /// What is missing is what the row before it has, in the same stretch.
