@@ -1,9 +1,11 @@
 #include "tests/fuzz/Case.h"
 
+#include "backends/reference/compile/Compile.h"
 #include "ir/interpreter/Interpreter.h"
 #include "passes/Decompose/Decompose.h"
 #include "passes/Differentiate/Differentiate.h"
 #include "passes/Pipelines.h"
+#include "tests/backends/vulkan/step/Counted.h"
 #include "tests/fuzz/RandomGraph.h"
 #include "tests/fuzz/Sharded.h"
 #include "tests/fuzz/Stored.h"
@@ -19,6 +21,8 @@ namespace kiln::test {
 
 std::string FuzzCase::text(const std::string &why) const {
   std::string result = "// cpu " + cpu + "\n// arguments " + std::to_string(argumentSeed) + "\n";
+  if (!backend.empty())
+    result += "// backend " + backend + "\n";
   if (!math.empty())
     result += "// math " + math + "\n";
   if (!compute.empty())
@@ -53,6 +57,8 @@ FuzzCase FuzzCase::parse(const std::string &text) {
     words >> what;
     if (what == "cpu")
       words >> result.cpu;
+    else if (what == "backend")
+      words >> result.backend;
     else if (what == "math")
       words >> result.math;
     else if (what == "arguments")
@@ -267,6 +273,8 @@ public:
     if (case_.shards)
       if (std::string why = compareShards(runs[0].second); !why.empty())
         return why;
+    if (!case_.backend.empty())
+      return runOn(options, runs);
     auto compiled = Compiled::createWatched(module_, 2, options);
     if (!compiled.ok())
       return "compile: " + std::string(compiled.status().message());
@@ -280,6 +288,21 @@ public:
   }
 
 private:
+  /// On the case's backend alone: what it refuses is not run.
+  std::string runOn(const CompileOptions &options, const std::vector<std::pair<std::string, Run>> &runs) {
+    bool vulkan = case_.backend == "vulkan";
+    auto program =
+        Compiled::createOn(module_, case_.backend.c_str(), vulkan ? countedVulkan : kiln_reference_backend, options);
+    if (!program.ok()) {
+      std::string why(program.status().message());
+      return why.find("refuse") != std::string::npos ? "" : "compile: " + why;
+    }
+    for (const auto &[where, run] : runs)
+      if (std::string why = runOne(**program, run); !why.empty())
+        return where + why;
+    return "";
+  }
+
   /// The function that the compiled entry is to agree with, in `copy`, which is the module as its weights are stored.
   /// Products of rounded operands are what the pass makes of them.
   mlir::func::FuncOp functionOf(mlir::ModuleOp copy, const CompileOptions &options) {

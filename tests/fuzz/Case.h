@@ -13,6 +13,7 @@ struct FuzzCase {
   std::map<std::string, int64_t> symbols;
   std::vector<std::map<std::string, int64_t>> further; ///< other extents for the same program, one run after another
   uint64_t argumentSeed = 0;
+  std::string backend;        ///< "vulkan" or "reference"; else the cpu's
   std::string cpu = "native"; ///< the processor to compile for
   std::string math;           ///< "fast", or the definitions' own sums
   std::string compute;        ///< as `--compute`

@@ -5,6 +5,7 @@
 //   graph_fuzz --case FILE...             graphs that were kept
 //   graph_fuzz --forms SEED [COUNT]       how many of their kernels take which form
 //   graph_fuzz --print SEED [COUNT]       what the seeds are
+// --backend NAME: on vulkan or reference instead, where these take all of a graph.
 // --cpu both (the default) takes this machine's processor and x86-64-v3 in turn. A graph that fails is made smaller and
 // kept in a file whose path is printed.
 #include "tests/fuzz/Case.h"
@@ -60,10 +61,11 @@ struct Tally {
   }
 };
 
-int runSeeds(const std::string &cpu, uint64_t first, uint64_t count) {
+int runSeeds(const std::string &cpu, const std::string &backend, uint64_t first, uint64_t count) {
   Tally tally;
   for (uint64_t seed = first; seed < first + count; ++seed) {
     FuzzCase one = caseOf(seed, cpuOf(cpu, seed));
+    one.backend = backend;
     std::string why = judgeApart(one, false);
     ++(why.empty() ? tally.passed : tally.failed);
     if (!why.empty())
@@ -124,6 +126,11 @@ int main(int argc, char **argv) {
     cpu = words[1];
     words.erase(words.begin(), words.begin() + 2);
   }
+  std::string backend;
+  if (words.size() >= 2 && words[0] == "--backend") {
+    backend = words[1];
+    words.erase(words.begin(), words.begin() + 2);
+  }
   if (!words.empty() && words[0] == "--case")
     return kiln::test::runCases({words.begin() + 1, words.end()}, cpu);
   if (words.size() == 2 && words[0] == "--new") {
@@ -131,7 +138,7 @@ int main(int argc, char **argv) {
     auto first = static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(now).count()) * 1000;
     std::printf("seeds from %llu on\n", static_cast<unsigned long long>(first));
     std::fflush(stdout);
-    return kiln::test::runSeeds(cpu, first, std::strtoull(words[1].c_str(), nullptr, 10));
+    return kiln::test::runSeeds(cpu, backend, first, std::strtoull(words[1].c_str(), nullptr, 10));
   }
   if (words.size() >= 2 && words[0] == "--forms")
     return kiln::test::countForms(cpu, std::strtoull(words[1].c_str(), nullptr, 10),
@@ -144,10 +151,12 @@ int main(int argc, char **argv) {
     return 0;
   }
   if (words.empty() || words[0].starts_with("-")) {
-    std::fprintf(stderr, "graph_fuzz [--cpu NAME] SEED [COUNT] | --new COUNT | --forms SEED [COUNT] | --case FILE... | "
-                         "--print SEED [COUNT]\n");
+    std::fprintf(
+        stderr,
+        "graph_fuzz [--cpu NAME] [--backend NAME] SEED [COUNT] | --new COUNT | --forms SEED [COUNT] | --case FILE... | "
+        "--print SEED [COUNT]\n");
     return 2;
   }
-  return kiln::test::runSeeds(cpu, std::strtoull(words[0].c_str(), nullptr, 10),
+  return kiln::test::runSeeds(cpu, backend, std::strtoull(words[0].c_str(), nullptr, 10),
                               words.size() > 1 ? std::strtoull(words[1].c_str(), nullptr, 10) : 1);
 }

@@ -65,9 +65,8 @@ mlir::Value Generator::hideKeys(mlir::Value scores, mlir::Value seen) {
     return emit_.add(scores, emit_.select(seen, zero, low));
   case 2:
     if (std::isfinite(fill))
-      return emit_.add(scores, emit_.mul(emit_.sub(emit_.splatLike(scores, 1),
-                                                   emit_.convertTo(seen, elementOf(scores))),
-                                         low));
+      return emit_.add(scores,
+                       emit_.mul(emit_.sub(emit_.splatLike(scores, 1), emit_.convertTo(seen, elementOf(scores))), low));
     [[fallthrough]];
   default:
     return emit_.select(seen, scores, low);
@@ -148,8 +147,7 @@ void Generator::attentionLayer(mlir::Type element) {
   mlir::Value v = headsOf({batch, Dim(heads), keys, result}, element, apart);
   auto together = [&](mlir::Value y) { // heads beside each other again
     return apart ? y
-                 : emit_.reshapeTo(emit_.transposed(y, {0, 2, 1, 3}),
-                                   {batch, queries, Dim(heads * groups) * result});
+                 : emit_.reshapeTo(emit_.transposed(y, {0, 2, 1, 3}), {batch, queries, Dim(heads * groups) * result});
   };
   double scale = 1 / std::sqrt(static_cast<double>(width));
   if (groups == 1 && below(2))
@@ -163,9 +161,10 @@ mlir::Value Generator::wholeAttention(mlir::Value q, mlir::Value k, mlir::Value 
   dims.push_back(dimsOf(v)[3]);
   mlir::Type element = elementOf(q), type = tensorType(dims, element);
   bool causal = below(2);
-  mlir::Value start = causal && below(2) ? emit_.add(label(), emit_.splatInt(tensorType({}, builder_.getI32Type()),
-                                                                             oneOf({-2, 0, 0, 3, 20})))
-                                         : mlir::Value();
+  mlir::Value start =
+      causal && below(2)
+          ? emit_.add(label(), emit_.splatInt(tensorType({}, builder_.getI32Type()), oneOf({-2, 0, 0, 3, 20})))
+          : mlir::Value();
   mlir::Value mask = below(3) == 0 ? maskOf(scores) : mlir::Value();
   mlir::Value bias = below(3) == 0 ? argument(someOf(scores), element, below(2)) : mlir::Value();
   auto window = causal && below(3) == 0 ? builder_.getI64IntegerAttr(oneOf({1, 2, 5, 8, 17})) : mlir::IntegerAttr();
@@ -178,14 +177,13 @@ mlir::Value Generator::wholeAttention(mlir::Value q, mlir::Value k, mlir::Value 
     if (below(2))
       counters.push_back(label());
     return emit_
-            .create<DropoutAttentionOp>(type, mlir::Type(), q, k, v, bias, mask, start, seed, counters, scale,
-                                        builder_.getF64FloatAttr(0.25), builder_.getI64IntegerAttr(below(9)), hides,
-                                        shared, window)
-            .getResult();
+        .create<DropoutAttentionOp>(type, mlir::Type(), q, k, v, bias, mask, start, seed, counters, scale,
+                                    builder_.getF64FloatAttr(0.25), builder_.getI64IntegerAttr(below(9)), hides, shared,
+                                    window)
+        .getResult();
   }
   if (bias)
-    return emit_
-        .create<BiasedAttentionOp>(type, mlir::Type(), q, k, v, bias, mask, start, scale, hides, shared, window)
+    return emit_.create<BiasedAttentionOp>(type, mlir::Type(), q, k, v, bias, mask, start, scale, hides, shared, window)
         .getResult();
   return emit_.create<AttentionOp>(type, mlir::Type(), q, k, v, mask, start, scale, hides, shared, window).getResult();
 }

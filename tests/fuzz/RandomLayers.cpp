@@ -16,16 +16,17 @@ void Generator::drawn(mlir::Value x) {
   for (int64_t more = below(3); more > 0; --more)
     counters.push_back(label());
   auto stream = builder_.getI64IntegerAttr(below(9));
-  if (below(3))
-    return keep(emit_.create<DropoutOp>(x.getType(), x, seed, counters,
-                                        builder_.getF64FloatAttr(below(2) ? 0.25 : 0.6), stream));
+  bool wide = elementOf(x).isF32() || elementOf(x).isF64(); // which numbers are drawn in
+  if (!wide || below(3))
+    return keep(emit_.create<DropoutOp>(x.getType(), x, seed, counters, builder_.getF64FloatAttr(below(2) ? 0.25 : 0.6),
+                                        stream));
   mlir::Value numbers = below(2) ? emit_.create<RandomUniformOp>(x.getType(), seed, counters, stream).getResult()
                                  : emit_.create<RandomNormalOp>(x.getType(), seed, counters, stream).getResult();
   keep(below(2) ? emit_.add(x, numbers) : emit_.mul(x, emit_.tanh(numbers)));
 }
 
-/// A mixture: of each expert the rows that have chosen it, added up. Large enough for passes/Skip, which leaves out what
-/// no row asks for.
+/// A mixture: of each expert the rows that have chosen it, added up. Large enough for passes/Skip, which leaves out
+/// what no row asks for.
 void Generator::expertsLayer(mlir::Type element) {
   int64_t width = oneOf({64, 65, 96}), hidden = oneOf({256, 272}), experts = 2 + below(2);
   bool symbol = options_.symbolic && below(2);
@@ -134,9 +135,9 @@ void Generator::scoresLayer(mlir::Type element) {
   of.push_back(Dim(width));
   bool turned = below(2);
   mlir::Value x = emit_.tanh(argument(of, element, true));
-  mlir::Value matrix = argument(turned ? llvm::ArrayRef<Dim>{Dim(classes), Dim(width)}
-                                       : llvm::ArrayRef<Dim>{Dim(width), Dim(classes)},
-                                element, false);
+  mlir::Value matrix =
+      argument(turned ? llvm::ArrayRef<Dim>{Dim(classes), Dim(width)} : llvm::ArrayRef<Dim>{Dim(width), Dim(classes)},
+               element, false);
   DotAxes axes;
   axes.lhsContract = {static_cast<int64_t>(rows.size())};
   axes.rhsContract = {turned ? 1 : 0};
@@ -156,8 +157,8 @@ void Generator::scoresLayer(mlir::Type element) {
   keep(loss);
   llvm::SmallVector<int64_t> all = llvm::to_vector(llvm::seq<int64_t>(0, rank(loss)));
   if (below(2)) { // the mean of those that count
-    mlir::Value counts = emit_.convertTo(
-        emit_.compare(Predicate::ne, targets, emit_.splatInt(targets.getType(), ignored)), element);
+    mlir::Value counts =
+        emit_.convertTo(emit_.compare(Predicate::ne, targets, emit_.splatInt(targets.getType(), ignored)), element);
     mlir::Value count = emit_.reduceSum(counts, llvm::to_vector(llvm::seq<int64_t>(0, rank(counts))));
     keep(emit_.div(emit_.reduceSum(loss, all), emit_.max(count, emit_.splatLike(count, 1))));
   }

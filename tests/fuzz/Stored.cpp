@@ -75,9 +75,9 @@ mlir::OwningOpRef<mlir::ModuleOp> readerOf(mlir::MLIRContext *context, const std
   b.create<mlir::func::ReturnOp>(loc, function.getArgument(0));
   function.setArgAttr(0, "kiln.parameter", b.getStringAttr(name));
   auto zeros = b.getDictionaryAttr(b.getNamedAttr("kind", b.getStringAttr("zeros")));
-  auto parameter = b.getDictionaryAttr({b.getNamedAttr("name", b.getStringAttr(name)),
-                                        b.getNamedAttr("type", mlir::TypeAttr::get(type)),
-                                        b.getNamedAttr("init", zeros)});
+  auto parameter =
+      b.getDictionaryAttr({b.getNamedAttr("name", b.getStringAttr(name)),
+                           b.getNamedAttr("type", mlir::TypeAttr::get(type)), b.getNamedAttr("init", zeros)});
   (*module)->setAttr("kiln.parameters", b.getArrayAttr(parameter));
   return module;
 }
@@ -109,7 +109,7 @@ void drawStored(mlir::ModuleOp stored, std::map<std::string, HostTensor> &argume
     if (form.coding == Coding::E5M2) // no infinities
       for (int64_t &code : arguments[name].integers)
         code &= 0xbf;
-    double most = form.coding == Coding::E4M3                                              ? 480
+    double most = form.coding == Coding::E4M3                                 ? 480
                   : form.coding == Coding::None || form.coding == Coding::IQ4 ? 127
                                                                               : 4;
     HostTensor &scales = arguments[name + form.scalesEnd()];

@@ -149,8 +149,8 @@ Compiled::createWatched(mlir::ModuleOp module, unsigned threads, const CompileOp
 }
 
 absl::StatusOr<std::unique_ptr<Compiled>> Compiled::createOn(mlir::ModuleOp module, const char *name,
-                                                             kiln_backend_fn backend) {
-  absl::StatusOr<Build> built = build(module, backend, CompileOptions());
+                                                             kiln_backend_fn backend, const CompileOptions &options) {
+  absl::StatusOr<Build> built = build(module, backend, options);
   if (!built.ok())
     return built.status();
   if (built->blobs.size() != 1 || built->blobs[0].kind != KILN_BLOB_BYTES)

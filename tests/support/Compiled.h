@@ -34,8 +34,8 @@ public:
   static absl::StatusOr<std::pair<std::unique_ptr<Compiled>, std::unique_ptr<Compiled>>>
   createWatched(mlir::ModuleOp module, unsigned threads = 2, const CompileOptions &options = {});
   /// The same on a backend of this process whose artifact is bytes.
-  static absl::StatusOr<std::unique_ptr<Compiled>> createOn(mlir::ModuleOp module, const char *name,
-                                                            kiln_backend_fn backend);
+  static absl::StatusOr<std::unique_ptr<Compiled>>
+  createOn(mlir::ModuleOp module, const char *name, kiln_backend_fn backend, const CompileOptions &options = {});
   ~Compiled();
 
   /// Arguments and results by name ("loss", outputs, gradients by their parameter's name).
