@@ -50,11 +50,13 @@ public:
         continue;
       bool opened = own.contains(source);
       std::string field = input.name.substr(source.size() + 1);
-      std::optional<CodedNumbers> given = numbersOf(given_, input.name);
+      std::optional<CodedNumbers> given = numbersOf(given_, manifest.stage + "." + input.name); // this recipe's
+      if (!given)
+        given = numbersOf(given_, input.name);
       bool named = weights_ && static_cast<int64_t>(manifest.labels.size()) == input.below; // by the model's text
       if (opened && !(fixed_ && (given || named))) {
         if (auto found = numbersOf(sources.open(source), field))
-          need(input, *found, "data '" + source + "' has", newClass(sources.open(source), field, manifest.labels));
+          need(input, *found, "data '" + source + "' has", newClass(sources.open(source), field, manifest));
       } else if (given) {
         need(input, *given, "the weights have, for '" + input.name + "',");
       }
@@ -83,10 +85,12 @@ private:
   }
 
   /// A class of the data that those before do not have, for people; empty where there are none before.
-  std::string newClass(const Source &source, const std::string &field, const std::vector<std::string> &labels) const {
-    std::string name = source.spec().name + "." + field, key = classesPrefix + name;
-    auto own = source.codings().find(key), before = given_.find(key);
-    std::vector<std::string> known = before == given_.end() ? labels : classesIn(before->second, key);
+  std::string newClass(const Source &source, const std::string &field, const Manifest &manifest) const {
+    std::string key = classesPrefix + source.spec().name + "." + field;
+    auto own = source.codings().find(key), before = given_.find(ownCoding(key, manifest.stage));
+    if (before == given_.end())
+      before = given_.find(key);
+    std::vector<std::string> known = before == given_.end() ? manifest.labels : classesIn(before->second, key);
     if (own == source.codings().end() || known.empty())
       return "";
     for (const std::string &one : classesIn(own->second, key))

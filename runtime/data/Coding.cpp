@@ -108,8 +108,11 @@ static const std::string *find(const SourceContext &context, const char *prefix,
                                std::string &key) {
   if (!context.given)
     return nullptr;
-  key = prefix + context.spec->name + "." + field;
+  std::string plain = prefix + context.spec->name + "." + field;
+  key = ownCoding(plain, context.recipe);
   auto found = context.given->find(key);
+  if (found == context.given->end())
+    found = context.given->find(key = plain);
   key = "the weights' " + key;
   return found == context.given->end() ? nullptr : &found->second;
 }

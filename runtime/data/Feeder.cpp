@@ -41,7 +41,11 @@ static std::vector<std::string> listed(const std::string &paths) {
 Sources::Sources(const Manifest &manifest, std::map<std::string, std::string> overrides, uint32_t seed, Codings given,
                  bool trains)
     : specs_(manifest.data), labels_(manifest.labels), overrides_(std::move(overrides)), seed_(seed),
-      given_(std::move(given)), trains_(trains) {
+      given_(std::move(given)), trains_(trains), recipe_(manifest.stage) {
+  for (const StageSpec &stage : manifest.stages)
+    for (const SourceSpec &source : stage.data)
+      if (stage.name != recipe_)
+        shared_.insert(source.name);
   for (const auto &[name, path] : overrides_) {
     if (manifest.findSource(name) || replaceSplit(name, path))
       continue;
@@ -61,6 +65,8 @@ Sources::Sources(const Manifest &manifest, std::map<std::string, std::string> ov
   if (const char *folder = std::getenv("KILN_MODEL_DIR"))
     folders_ = folder;
 }
+
+std::string Sources::recipeOf(const std::string &source) const { return shared_.contains(source) ? recipe_ : ""; }
 
 bool Sources::replaceSplit(const std::string &name, const std::string &paths) {
   size_t dot = name.rfind('.');
@@ -125,6 +131,7 @@ Source &Sources::open(const std::string &name) {
     context.seed = seed_;
     context.folders = folders_;
     context.given = &given_;
+    context.recipe = recipeOf(name);
     context.labels = &labels_;
     context.rooms = &rooms_;
     context.quiet = quiet_;
@@ -137,7 +144,7 @@ Source &Sources::open(const std::string &name) {
 void Sources::addCodings(Codings &all) const {
   for (const auto &[name, source] : open_)
     if (source)
-      source->addCodings(all);
+      source->addCodings(all, recipeOf(name));
 }
 
 Feeder::Feeder(Call &call, Sources &sources) { bind(call.entry().name, batchInputs(call), sources); }

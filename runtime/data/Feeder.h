@@ -31,6 +31,7 @@ public:
 
 private:
   bool replaceSplit(const std::string &name, const std::string &paths);
+  std::string recipeOf(const std::string &source) const;
 
   std::vector<SourceSpec> specs_;
   std::vector<std::string> labels_;
@@ -39,6 +40,8 @@ private:
   Codings given_;
   bool trains_, quiet_ = false;
   std::map<std::string, size_t> rooms_;
+  std::string recipe_;           // where the model has several
+  std::set<std::string> shared_; // data that others of them have, too
   std::string folders_;
   std::map<std::string, std::unique_ptr<Source>> open_;
 };

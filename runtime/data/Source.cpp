@@ -6,14 +6,22 @@
 
 namespace kiln {
 
-void Source::addCodings(Codings &all) const {
+std::string ownCoding(const std::string &key, const std::string &recipe) {
+  for (const char *prefix : {classesPrefix, normalisationPrefix})
+    if (!recipe.empty() && key.starts_with(prefix))
+      return prefix + recipe + "." + key.substr(std::string_view(prefix).size());
+  return key;
+}
+
+void Source::addCodings(Codings &all, const std::string &recipe) const {
   for (const auto &[field, vocabulary] : vocabularies())
     all[vocabularyPrefix + spec_.name + "." + field] = vocabulary->serialise();
-  for (const auto &[key, text] : codings_)
-    if (text.empty())
-      all.erase(key);
-    else
-      all[key] = text;
+  for (const auto &[name, text] : codings_)
+    for (const std::string &key : {name, ownCoding(name, recipe)})
+      if (text.empty())
+        all.erase(key);
+      else
+        all[key] = text;
 }
 
 void Source::keepCoding(const char *prefix, const std::string &field, std::string text) {

@@ -27,9 +27,15 @@ struct FieldBuffer {
 
 /// How texts, names and columns became numbers, in the words and under the keys that weights and checkpoints have them
 /// by in their metadata: kiln.vocabulary.DATA.FIELD, kiln.classes.DATA.FIELD, kiln.normalisation.DATA.FIELD (Coding.h).
+/// Where several recipes have data of one name these are of the one that was last, and each has its own classes and
+/// normalisation as RECIPE.DATA.FIELD.
 using Codings = std::map<std::string, std::string>;
 constexpr const char *vocabularyPrefix = "kiln.vocabulary.", *classesPrefix = "kiln.classes.",
                      *normalisationPrefix = "kiln.normalisation.";
+
+/// The key by which a recipe has a coding of its own; the same one where there is none (`recipe` is empty, a
+/// vocabulary).
+std::string ownCoding(const std::string &key, const std::string &recipe);
 
 /// What every reader is made from.
 struct SourceContext {
@@ -43,6 +49,8 @@ struct SourceContext {
   std::string folders;
   /// What the weights bring to read this source by; null: nothing.
   const Codings *given = nullptr;
+  /// The recipe, where another one has data of the same name: what the weights bring for this one goes before.
+  std::string recipe;
   /// What the model calls its classes, for data that the weights bring nothing for; null: it does not say.
   const std::vector<std::string> *labels = nullptr;
   /// Of fields ("data.label"), how many classes the model has room for; none: that is not known.
@@ -71,8 +79,8 @@ public:
   virtual std::map<std::string, const Vocabulary *> vocabularies() const { return {}; }
   /// How it made numbers, but for vocabularies; an empty text: that a field has none, whatever the weights had.
   const Codings &codings() const { return codings_; }
-  /// Adds how it made numbers, in place of what is there.
-  void addCodings(Codings &all) const;
+  /// Adds how it made numbers, in place of what is there; of a recipe where others have such data, too.
+  void addCodings(Codings &all, const std::string &recipe = "") const;
 
 protected:
   /// Keeps one of a field; an empty text: that the field has none, whatever the weights had.
