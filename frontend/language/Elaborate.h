@@ -237,6 +237,8 @@ public:
   bool isConstant(const std::string &name) const;
   std::string settingOf(const Bound &bound);
   const Stmt *declarationOf(std::string_view name, const SourceFile *file) const;
+  /// Whether the user's text declares what a file knows by this name: what is told of the built-in one is not of it.
+  bool isOwn(std::string_view name, const SourceFile *file) const;
   /// `training`, `inf`, `PAD`: known without being declared.
   bool isWellKnown(std::string_view name);
   /// Those that a hint may name, of the kind that is wanted.

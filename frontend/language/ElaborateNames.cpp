@@ -184,6 +184,11 @@ const Stmt *Elaborator::declarationOf(std::string_view name, const SourceFile *f
   return nullptr;
 }
 
+bool Elaborator::isOwn(std::string_view name, const SourceFile *file) const {
+  const Stmt *found = declarationOf(name, file);
+  return found && found->range.file && !found->range.file->isLibrary();
+}
+
 /// What --set says of a constant that the model's own file declares, or takes from another, and that is no argument of
 /// the model's; null where it says nothing.
 const std::string *Elaborator::constantSetting(const Stmt &statement) const {

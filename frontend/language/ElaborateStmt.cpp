@@ -142,12 +142,14 @@ void Elaborator::assign(const Expr &target, const Value &value, Frame &frame, Ra
   }
   std::optional<std::vector<Value>> items;
   std::string names = std::to_string(target.children.size()) + " names are assigned, but ";
-  if (value.isTensor())
+  if (value.isList() || (value.kind == Value::Kind::Instance && value.instance->sequential))
+    items = iterate(value, valueRange);
+  else
     error(target.range, names + "this is one value, " + describe(value))
         .note(valueRange, "it comes from here")
-        .withHelp("write y = …; the parts of a tensor are y[0], y[1], …, or those of split(y, n, axis)");
-  else
-    items = iterate(value, valueRange);
+        .withHelp(value.isTensor()
+                      ? "write y = …; the parts of a tensor are y[0], y[1], …, or those of split(y, n, axis)"
+                      : "");
   if (items && items->size() != target.children.size()) {
     error(target.range, names + "there are " + std::to_string(items->size()) + " values")
         .note(valueRange, "the values come from here");
@@ -167,7 +169,8 @@ static void noteOtherParts(Elaborator &e, const Expr &value, const Frame &frame,
       part->instance->module->name == "MultiheadAttention")
     e.diagnostics().last()->withHelp(
         "it gives PyTorch's first result alone, its function weights(query, key) the second one");
-  else if (std::string_view other = otherThan(callee.text); !other.empty() && !part)
+  else if (std::string_view other = otherThan(callee.text);
+           !other.empty() && !part && !e.isOwn(callee.text, value.range.file))
     e.diagnostics().last()->withHelp("here " + std::string(callee.text) + " is another one: " + std::string(other));
 }
 

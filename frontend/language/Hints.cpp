@@ -165,7 +165,7 @@ bool Elaborator::reportForeignPrefix(const Expr &expr, Frame &frame) {
       (frame.self && frame.self->find(first->text)) || global(first->text, first->range.file))
     return false;
   Diagnostic &diagnostic = error(first->range, "unknown name '" + first->text + "'");
-  std::string_view here = hereCalled(expr.text), other = otherThan(expr.text);
+  std::string_view here = hereCalled(expr.text), other = isOwn(expr.text, expr.range.file) ? "" : otherThan(expr.text);
   if (global(expr.text, expr.range.file) || findBuiltin(expr.text, Space::General) || isWellKnown(expr.text) ||
       dtypeByName(expr.text))
     diagnostic.withHelp("what is built in has no prefix: write " + expr.text +
