@@ -1,4 +1,4 @@
-/* artifact.h: what the compile side of the CPU backend leaves behind and its run side picks up. C99, like the ABI.
+/* artifact.h: what the compile side of the CPU backend leaves behind and its run side picks up.
  *
  * A kernel is a list of phases, run one after another with a barrier between them. A phase is a function over a range
  * of tasks; how many there are depends on the extents alone, and what a task writes depends neither on the number of
@@ -10,11 +10,35 @@
 #include "backends/api/kiln_backend.h"
 #include "backends/api/kiln_tree.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+#include <cstdint>
 
-#define KILN_CPU_ARTIFACT_VERSION 3
+#define KILN_CPU_ARTIFACT_VERSION 4
+
+namespace kiln::cpu {
+
+/* A pointer as the distance from itself; 0: null. A program may be loaded anywhere: each address in it is a relocation
+ * of 24 bytes beside its 8, and work at its start, and a distance is neither. It cannot be moved. */
+template <typename T> class Distance {
+public:
+  Distance() = default;
+  Distance(const Distance &) = delete;
+  Distance &operator=(const Distance &) = delete;
+  /* For tests: to what lies in the same program or library. */
+  Distance &operator=(T *target) {
+    bytes_ = target ? static_cast<int32_t>(reinterpret_cast<intptr_t>(target) - reinterpret_cast<intptr_t>(this)) : 0;
+    return *this;
+  }
+
+  operator T *() const { return bytes_ ? reinterpret_cast<T *>(reinterpret_cast<intptr_t>(this) + bytes_) : nullptr; }
+  T *operator->() const { return *this; }
+
+private:
+  int32_t bytes_ = 0;
+};
+
+} // namespace kiln::cpu
+
+extern "C" {
 
 /* args: inputs, then outputs; of a kernel that can be prepacked one more, the packed input or null. scratch: the
  * launch's, of the claimed size. worker_scratch: this worker's own, of the kernel's worker_scratch_bytes, 64-byte
@@ -22,14 +46,14 @@ extern "C" {
  * with (KILN_CPU_WORKER_NOTE_BYTES, where it has any) are zero for the first (kiln_cpu_begin_phase). status: this
  * worker's own record; the first report of a call stays.
  */
-typedef void (*kiln_cpu_run_phase)(void *const *args, const int64_t *extents, void *scratch, void *worker_scratch,
-                                   kiln_status *status, int64_t begin, int64_t end);
+typedef void kiln_cpu_run_phase(void *const *args, const int64_t *extents, void *scratch, void *worker_scratch,
+                                kiln_status *status, int64_t begin, int64_t end);
 
 #define KILN_CPU_WORKER_NOTE_BYTES 64
 
 typedef struct kiln_cpu_phase {
-  kiln_cpu_run_phase run;
-  int64_t (*tasks)(const int64_t *extents);
+  kiln::cpu::Distance<kiln_cpu_run_phase> run;
+  kiln::cpu::Distance<int64_t(const int64_t *extents)> tasks;
 } kiln_cpu_phase;
 
 /* One input as the kernel's phases want it packed: made once, it saves them that as long as the input does not change.
@@ -39,15 +63,16 @@ typedef struct kiln_cpu_prepacking {
   int64_t input;        /* its number among the kernel's inputs */
   int64_t bytes;        /* packed */
   int64_t replaces;     /* the phase that need not run then; -1: none */
-  const char *layout;   /* equal ones of the same input are the same bytes, in another kernel too */
+  /* Equal ones of the same input are the same bytes, in another kernel too. */
+  kiln::cpu::Distance<const char> layout;
 } kiln_cpu_prepacking;
 
 typedef struct kiln_cpu_kernel {
-  const char *name;
-  const kiln_cpu_phase *phases;
-  int64_t phase_count;
+  kiln::cpu::Distance<const char> name;
+  kiln::cpu::Distance<const kiln_cpu_phase> phases;
+  kiln::cpu::Distance<const kiln_cpu_prepacking> prepacking; /* null: none */
+  int32_t phase_count;
   int64_t worker_scratch_bytes;
-  const kiln_cpu_prepacking *prepacking; /* null: none */
   int64_t input_count;
 } kiln_cpu_kernel;
 
@@ -113,14 +138,12 @@ static inline int kiln_cpu_lasts_in_loop(const kiln_reader *reader, const int64_
 typedef struct kiln_cpu_artifact {
   uint32_t version;      /* KILN_CPU_ARTIFACT_VERSION */
   uint32_t kernel_count; /* in the program's order */
-  const kiln_cpu_kernel *kernels;
-  const char *triple;
-  const char *cpu;
-  const char *features; /* comma-separated names, as LLVM spells them, of what the code needs: "avx2,fma,avx512f" */
+  kiln::cpu::Distance<const kiln_cpu_kernel> kernels;
+  kiln::cpu::Distance<const char> triple;
+  kiln::cpu::Distance<const char> cpu;
+  kiln::cpu::Distance<const char>
+      features; /* comma-separated names, as LLVM spells them, of what the code needs: "avx2,fma,avx512f" */
 } kiln_cpu_artifact;
-
-#ifdef __cplusplus
 }
-#endif
 
 #endif /* KILN_CPU_ARTIFACT_H */

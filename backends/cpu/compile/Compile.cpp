@@ -158,6 +158,76 @@ static void onThreads(size_t threads, const Machine &machine, llvm::function_ref
 
 //===-- The table ------------------------------------------------------------------------------------------------===//
 
+/// A field of artifact.h: a number, or the target of a Distance, which is a pointer here.
+using Row = llvm::SmallVector<llvm::Constant *>;
+
+/// Constants laid out as artifact.h has its structs.
+class Tables {
+public:
+  explicit Tables(llvm::Module &module) : module_(module), context_(module.getContext()) {}
+
+  llvm::Constant *number(int64_t value) {
+    return llvm::ConstantInt::get(llvm::Type::getInt64Ty(context_), value, true);
+  }
+  llvm::Constant *count(size_t value) { return llvm::ConstantInt::get(llvm::Type::getInt32Ty(context_), value); }
+  llvm::Constant *null() { return llvm::ConstantPointerNull::get(llvm::PointerType::get(context_, 0)); }
+
+  llvm::Constant *string(llvm::StringRef value) {
+    auto *data = llvm::ConstantDataArray::getString(context_, value);
+    return new llvm::GlobalVariable(module_, data->getType(), true, llvm::GlobalValue::PrivateLinkage, data);
+  }
+
+  /// Of another object.
+  llvm::Constant *function(const std::string &name) {
+    auto *type = llvm::FunctionType::get(llvm::Type::getVoidTy(context_), false);
+    auto *declared = llvm::cast<llvm::Function>(module_.getOrInsertFunction(name, type).getCallee());
+    declared->setVisibility(llvm::GlobalValue::HiddenVisibility);
+    return declared;
+  }
+
+  /// Structs of the same fields one behind the other; null where there are none. Without a name they are private.
+  llvm::Constant *rows(llvm::ArrayRef<Row> rows, const char *name = "") {
+    if (rows.empty())
+      return null();
+    llvm::SmallVector<llvm::Type *> fields;
+    for (llvm::Constant *field : rows.front())
+      fields.push_back(field->getType()->isPointerTy() ? llvm::Type::getInt32Ty(context_) : field->getType());
+    auto *type = llvm::StructType::get(context_, fields);
+    auto *array = llvm::ArrayType::get(type, rows.size());
+    auto *global = new llvm::GlobalVariable(
+        module_, array, true, *name ? llvm::GlobalValue::ExternalLinkage : llvm::GlobalValue::PrivateLinkage,
+        /*Initializer=*/nullptr, name);
+    global->setDSOLocal(true); // no other takes its place
+    llvm::SmallVector<llvm::Constant *> structs;
+    for (size_t r = 0; r < rows.size(); ++r) {
+      Row placed;
+      for (size_t f = 0; f < rows[r].size(); ++f)
+        placed.push_back(distance(rows[r][f], array, global, r, f));
+      structs.push_back(llvm::ConstantStruct::get(type, placed));
+    }
+    global->setInitializer(llvm::ConstantArray::get(array, structs));
+    return global;
+  }
+
+private:
+  /// A pointer as a Distance in this field; what is none stays.
+  llvm::Constant *distance(llvm::Constant *value, llvm::Type *array, llvm::Constant *global, size_t row, size_t field) {
+    if (!value->getType()->isPointerTy())
+      return value;
+    if (value->isNullValue())
+      return count(0);
+    auto *i64 = llvm::Type::getInt64Ty(context_);
+    auto *here = llvm::ConstantExpr::getInBoundsGetElementPtr(
+        array, global, llvm::ArrayRef<llvm::Constant *>{count(0), count(row), count(field)});
+    auto *bytes = llvm::ConstantExpr::getSub(llvm::ConstantExpr::getPtrToInt(value, i64),
+                                             llvm::ConstantExpr::getPtrToInt(here, i64));
+    return llvm::ConstantExpr::getTrunc(bytes, llvm::Type::getInt32Ty(context_));
+  }
+
+  llvm::Module &module_;
+  llvm::LLVMContext &context_;
+};
+
 /// The object that defines kiln_cpu_artifact and names the functions of the others.
 static bool buildTable(const Job &job, llvm::TargetMachine &generator, llvm::SmallVectorImpl<char> &out,
                        std::string &error) {
@@ -165,55 +235,33 @@ static bool buildTable(const Job &job, llvm::TargetMachine &generator, llvm::Sma
   llvm::Module module("kiln_cpu_artifact", context);
   module.setTargetTriple(generator.getTargetTriple().str());
   module.setDataLayout(generator.createDataLayout());
-  auto *pointer = llvm::PointerType::get(context, 0);
-  auto *i64 = llvm::Type::getInt64Ty(context), *i32 = llvm::Type::getInt32Ty(context);
-  auto string = [&](llvm::StringRef value) -> llvm::Constant * {
-    auto *data = llvm::ConstantDataArray::getString(context, value);
-    return new llvm::GlobalVariable(module, data->getType(), true, llvm::GlobalValue::PrivateLinkage, data);
-  };
-  auto table = [&](llvm::StructType *type, llvm::ArrayRef<llvm::Constant *> rows) -> llvm::Constant * {
-    auto *data = llvm::ConstantArray::get(llvm::ArrayType::get(type, rows.size()), rows);
-    return new llvm::GlobalVariable(module, data->getType(), true, llvm::GlobalValue::PrivateLinkage, data);
-  };
-  auto *functionType = llvm::FunctionType::get(llvm::Type::getVoidTy(context), false);
-  auto function = [&](const std::string &name) -> llvm::Constant * {
-    auto *declared = llvm::cast<llvm::Function>(module.getOrInsertFunction(name, functionType).getCallee());
-    declared->setVisibility(llvm::GlobalValue::HiddenVisibility);
-    return declared;
-  };
-  auto *phaseType = llvm::StructType::get(pointer, pointer);
-  auto *packingType = llvm::StructType::get(phaseType, i64, i64, i64, pointer);
-  auto *kernelType = llvm::StructType::get(pointer, pointer, i64, i64, pointer, i64);
-  auto integer = [&](int64_t value) { return llvm::ConstantInt::get(i64, static_cast<uint64_t>(value)); };
-  auto phaseOf = [&](const std::string &symbol, int64_t i) {
-    return llvm::ConstantStruct::get(
-        phaseType, {function(KernelBuilder::phaseName(symbol, i)), function(KernelBuilder::tasksName(symbol, i))});
+  Tables tables(module);
+  auto phaseOf = [&](const std::string &symbol, int64_t i) -> Row {
+    return {tables.function(KernelBuilder::phaseName(symbol, i)), tables.function(KernelBuilder::tasksName(symbol, i))};
   };
   auto packingOf = [&](const std::string &symbol, const Prepacking &packing) -> llvm::Constant * {
     if (packing.input < 0)
-      return llvm::ConstantPointerNull::get(pointer);
-    llvm::Constant *phase = phaseOf(symbol, packing.replaces < 0 ? KernelBuilder::prepackingPhase : packing.replaces);
-    return table(packingType,
-                 llvm::ConstantStruct::get(packingType, {phase, integer(packing.input), integer(packing.bytes),
-                                                         integer(packing.replaces), string(packing.layout)}));
+      return tables.null();
+    Row row = phaseOf(symbol, packing.replaces < 0 ? KernelBuilder::prepackingPhase : packing.replaces);
+    row.append({tables.number(packing.input), tables.number(packing.bytes), tables.number(packing.replaces),
+                tables.string(packing.layout)});
+    return tables.rows(row);
   };
-  llvm::SmallVector<llvm::Constant *> kernels;
+  llvm::SmallVector<Row> kernels;
   for (const auto &[name, number] : job.kernels) {
     const std::string &symbol = job.units[number].symbol;
     const Compiled &compiled = job.units[number].compiled;
-    llvm::SmallVector<llvm::Constant *> phases;
+    llvm::SmallVector<Row> phases;
     for (int64_t i = 0; i < compiled.phases; ++i)
       phases.push_back(phaseOf(symbol, i));
-    kernels.push_back(
-        llvm::ConstantStruct::get(kernelType, {string(name), table(phaseType, phases), integer(compiled.phases),
-                                               integer(compiled.workerScratch), packingOf(symbol, compiled.prepacking),
-                                               integer(static_cast<int64_t>(job.units[number].lasting.size()))}));
+    kernels.push_back({tables.string(name), tables.rows(phases), packingOf(symbol, compiled.prepacking),
+                       tables.count(phases.size()), tables.number(compiled.workerScratch),
+                       tables.number(static_cast<int64_t>(job.units[number].lasting.size()))});
   }
-  auto *artifact = llvm::ConstantStruct::getAnon(
-      {llvm::ConstantInt::get(i32, KILN_CPU_ARTIFACT_VERSION), llvm::ConstantInt::get(i32, kernels.size()),
-       table(kernelType, kernels), string(job.machine.triple), string(job.machine.cpu), string(job.machine.features)});
-  new llvm::GlobalVariable(module, artifact->getType(), true, llvm::GlobalValue::ExternalLinkage, artifact,
-                           "kiln_cpu_artifact");
+  Row artifact = {
+      tables.count(KILN_CPU_ARTIFACT_VERSION), tables.count(kernels.size()),   tables.rows(kernels),
+      tables.string(job.machine.triple),       tables.string(job.machine.cpu), tables.string(job.machine.features)};
+  tables.rows(artifact, "kiln_cpu_artifact");
   return generate(module, generator, /*assembly=*/false, out, error);
 }
 

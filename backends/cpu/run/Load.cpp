@@ -168,7 +168,7 @@ static bool agree(const kiln_reader &reader, const kiln_program *program, const 
   }
   std::string missing = missingFeatures(artifact.features);
   if (!missing.empty()) {
-    error = "this processor lacks " + missing + ", which the code was compiled for (" + artifact.cpu +
+    error = "this processor lacks " + missing + ", which the code was compiled for (" + std::string(artifact.cpu) +
             "); build it again on this machine or with --target-cpu";
     return false;
   }

@@ -100,7 +100,7 @@ int32_t PrepackedTable::findInLoop(const kiln_node *loop, const kiln_place &plac
 int32_t PrepackedTable::numberOf(Prepacked::Key key, const kiln_place &place, const kiln_cpu_prepacking &prepacking) {
   key.space = place.space;
   key.offset = place.offset;
-  key.layout = prepacking.layout;
+  key.layout = static_cast<const char *>(prepacking.layout);
   size_t number = 0;
   while (number < all.size() && !(all[number].key() == key))
     ++number;

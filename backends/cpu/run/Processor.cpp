@@ -14,7 +14,7 @@ namespace kiln::cpu {
 namespace {
 enum Register { EAX, EBX, ECX, EDX };
 struct Feature {
-  const char *name;
+  char name[16]; // in place: an address would be a relocation of each program
   uint32_t leaf, subleaf;
   Register where;
   int bit;

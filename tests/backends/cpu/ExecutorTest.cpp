@@ -178,9 +178,15 @@ TEST(Load, RefusesAProcessorThatLacksAFeatureByName) {
   k.output(k.op("neg", {k.input(KILN_F32, {4})}));
   kiln_kernel kernel = k.get();
   kiln_program program{1, &kernel, 0, nullptr, nullptr, 0};
-  kiln_cpu_kernel code{"k0", nullptr, 0, 0, nullptr, 0};
-  kiln_cpu_artifact artifact{
-      KILN_CPU_ARTIFACT_VERSION, 1, &code, "x86_64-unknown-linux-gnu", "a-later-one", "sse3,avx1024f"};
+  static kiln_cpu_kernel code{};
+  static kiln_cpu_artifact artifact{};
+  code.name = "k0";
+  artifact.version = KILN_CPU_ARTIFACT_VERSION;
+  artifact.kernel_count = 1;
+  artifact.kernels = &code;
+  artifact.triple = "x86_64-unknown-linux-gnu";
+  artifact.cpu = "a-later-one";
+  artifact.features = "sse3,avx1024f";
   const kiln_run_api *api = kiln_cpu_run_api();
   kiln_device *device = nullptr;
   kiln_executable *executable = nullptr;
