@@ -81,7 +81,7 @@ class BuiltPrograms {
 public:
   BuiltPrograms(const ModelOptions &options, const EmitOptions &emit, Compilation &compilation) {
     bool wanted = options.cache && emit.kind == "exe" && options.weights.empty() && !options.weightSet &&
-                  options.saveStages.empty() && !options.verifyStages;
+                  options.saveStages.empty() && !options.verifyStages && !linkMap();
     if (!wanted || (!options.backendOptions.empty() && !compilation.openBackends().ok()))
       return; // the build tells what is wrong
     if (absl::StatusOr<std::string> found = programKey(options, compilation.buildSettings()); found.ok())

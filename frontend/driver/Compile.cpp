@@ -477,10 +477,8 @@ absl::Status Compilation::linkWith(LinkJob job, const std::string &output) {
     parts.constants = llvm::StringRef(reinterpret_cast<const char *>(program.constants), program.constant_bytes);
     parts.weightBytes = job.weightBytes;
     parts.triple = options_.triple;
-    chooseParts(Manifest::parse(program_->manifest()), parts);
     parts.tokenizer = options_.tokenizer;
-    parts.tokenizers |= !options_.tokenizer.empty();
-    parts.rules |= !options_.tokenizer.empty(); // a model from elsewhere, whose answers may want them by an option
+    chooseParts(Manifest::parse(program_->manifest()), job.shared, parts);
     job.target = linkTargetOf(options_.triple);
     if (!job.target)
       return absl::InvalidArgumentError(

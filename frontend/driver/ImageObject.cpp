@@ -17,6 +17,7 @@
 #include "llvm/Target/TargetMachine.h"
 
 #include <memory>
+#include <tuple>
 #include <zlib.h>
 
 namespace kiln {
@@ -69,24 +70,21 @@ public:
       readers.push_back(external("kiln_reader_" + name));
     readers.push_back(none);
     exported("kiln_readers", llvm::ConstantArray::get(llvm::ArrayType::get(none->getType(), readers.size()), readers));
-    if (parts.chats)
-      exported("kiln_chats", external("kiln_chat_command")); // the linker takes it by this alone
-    if (parts.rules)
-      exported("kiln_rules", external("kiln_rule_options")); // and this
     exported("kiln_tokenizers", parts.tokenizers ? external("kiln_tokenizer_reader") : none);
-    if (parts.rows)
-      exported("kiln_rows", external("kiln_data_rows")); // and this
-    if (parts.units)
-      exported("kiln_units", external("kiln_result_units")); // and this
-    if (parts.pictures)
-      exported("kiln_pictures", external("kiln_picture_rows")); // and this
-    if (parts.labels)
-      exported("kiln_labels", external("kiln_result_labels")); // and this
-    if (parts.recordings)
-      exported("kiln_hears", external("kiln_hear_command")); // and this
-    if (parts.shards)
-      exported("kiln_shards", external("kiln_sharded_step")); // and this
     exported("kiln_recordings", parts.recordings ? external("kiln_recording_reader") : none);
+    // What the runtime has as weak names: the linker takes each by this alone.
+    for (auto [has, name, part] : {std::tuple(parts.generates, "kiln_generates", "kiln_generate_command"),
+                                   {parts.chats, "kiln_chats", "kiln_chat_command"},
+                                   {parts.rules, "kiln_rules", "kiln_rule_options"},
+                                   {parts.hears, "kiln_hears", "kiln_hear_command"},
+                                   {parts.texts, "kiln_texts", "kiln_text_rows"},
+                                   {parts.rows, "kiln_rows", "kiln_data_rows"},
+                                   {parts.units, "kiln_units", "kiln_result_units"},
+                                   {parts.pictures, "kiln_pictures", "kiln_picture_rows"},
+                                   {parts.labels, "kiln_labels", "kiln_result_labels"},
+                                   {parts.shards, "kiln_shards", "kiln_sharded_step"}})
+      if (has)
+        exported(name, external(part));
   }
 
 private:
@@ -147,8 +145,10 @@ absl::StatusOr<llvm::SmallVector<char, 0>> imageObject(const ImageParts &parts) 
   const llvm::Target *target = llvm::TargetRegistry::lookupTarget(parts.triple, error);
   if (!target)
     return absl::InvalidArgumentError(absl::StrCat("no code generation for the target ", parts.triple, ": ", error));
+  llvm::TargetOptions options;
+  options.DataSections = true; // what nothing asks for is left out by the linker
   std::unique_ptr<llvm::TargetMachine> machine(
-      target->createTargetMachine(parts.triple, "", "", llvm::TargetOptions(), llvm::Reloc::PIC_));
+      target->createTargetMachine(parts.triple, "", "", options, llvm::Reloc::PIC_));
   module.setTargetTriple(parts.triple);
   module.setDataLayout(machine->createDataLayout());
   ImageBuilder(module).build(parts);
@@ -172,9 +172,11 @@ static std::vector<SourceSpec> sourcesOf(const Manifest &manifest) {
   return sources;
 }
 
-/// Does the program have a use for a tokenizer.json? Where its recipe names one, or where nothing else says which words
-/// the numbers are that it takes.
-static bool readsTokenizers(const Manifest &manifest) {
+/// Does the program have a use for a tokenizer.json? Where it carries one, where its recipe names one, or where it
+/// reads or writes texts, and nothing else says which words the numbers are that it takes.
+static bool readsTokenizers(const Manifest &manifest, const ImageParts &parts) {
+  if (!parts.tokenizer.empty())
+    return true;
   bool ownWords = false;
   for (const SourceSpec &source : sourcesOf(manifest)) {
     for (const Json &value : source.options.object())
@@ -182,7 +184,7 @@ static bool readsTokenizers(const Manifest &manifest) {
         return true;
     ownWords |= source.options.find("tokens") || source.options.find("source_words");
   }
-  return !ownWords && llvm::any_of(manifest.entries, [](const EntrySpec &entry) {
+  return !ownWords && (parts.generates || parts.texts) && llvm::any_of(manifest.entries, [](const EntrySpec &entry) {
     return llvm::any_of(entry.arguments, [](const ArgumentSpec &argument) {
       return argument.role == Role::Input && argument.name.find('.') == std::string::npos &&
              !argument.type.shape.empty() && (argument.type.dtype == KILN_I32 || argument.type.dtype == KILN_I64);
@@ -204,12 +206,22 @@ static bool hasRules(const Json &generate) {
                       [&](const char *key) { return draw->find(key) != nullptr; });
 }
 
-void chooseParts(const Manifest &manifest, ImageParts &parts) {
+void chooseParts(const Manifest &manifest, bool library, ImageParts &parts) {
+  parts.shards = manifest.mostShards() > 0;
+  if (library) {
+    parts.tokenizer = {};
+    return;
+  }
+  parts.generates = manifest.undrawn().empty();
+  parts.texts = llvm::any_of(manifest.entries, [](const EntrySpec &entry) {
+    return llvm::any_of(entry.arguments, [](const ArgumentSpec &argument) { return argument.isText(); });
+  });
   for (const SourceSpec &source : sourcesOf(manifest))
     if (source.reader != "safetensors" && !llvm::is_contained(parts.readers, source.reader)) // which all programs read
       parts.readers.push_back(source.reader);
-  parts.tokenizers = readsTokenizers(manifest);
+  parts.tokenizers = readsTokenizers(manifest, parts);
   parts.recordings = manifest.samplingRate > 0;
+  parts.hears = parts.recordings && parts.generates;
   parts.rows = llvm::any_of(sourcesOf(manifest), [](const SourceSpec &source) { return source.givesRows(); });
   parts.units = llvm::any_of(sourcesOf(manifest), [](const SourceSpec &source) {
     return source.normalises("features") || source.normalises("target");
@@ -218,9 +230,9 @@ void chooseParts(const Manifest &manifest, ImageParts &parts) {
   parts.labels = !manifest.labels.empty() || llvm::any_of(parts.readers, [](llvm::StringRef one) {
     return one == "csv" || one == "folder" || one == "boxes" || one == "table" || one == "conll";
   });
-  parts.shards = manifest.mostShards() > 0;
-  parts.rules = hasRules(manifest.generate);
-  parts.chats = manifest.generate.isObject() && manifest.generate.find("chat");
+  // A model from elsewhere: its answers may want rules by an option.
+  parts.rules = parts.generates && (!parts.tokenizer.empty() || hasRules(manifest.generate));
+  parts.chats = parts.generates && manifest.generate.find("chat");
 }
 
 } // namespace kiln

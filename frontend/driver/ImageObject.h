@@ -29,8 +29,11 @@ struct ImageParts {
   llvm::StringRef tokenizer; ///< a tokenizer.json's text; empty: none
   std::vector<ImageBackend> backends;
   std::vector<std::string> readers; ///< of data, by their names in the recipe (runtime/data/Source.h)
+  bool generates = false;           ///< draws sequences
+  bool texts = false;               ///< runs on texts
   bool tokenizers = false;          ///< reads tokenizer.json
   bool recordings = false;          ///< reads .wav files
+  bool hears = false;               ///< and answers them
   bool rows = false;                ///< runs on rows of data
   bool units = false;               ///< and tells results in the units of what is normalised
   bool pictures = false;            ///< and on pictures
@@ -42,8 +45,8 @@ struct ImageParts {
 };
 
 /// Names the readers of the recipe's data, each once, and what else of the runtime a program has only where it is asked
-/// for.
-void chooseParts(const Manifest &manifest, ImageParts &parts);
+/// for (`tokenizer` is set). A library has no commands: it runs, trains, loads and saves.
+void chooseParts(const Manifest &manifest, bool library, ImageParts &parts);
 
 /// An object that defines `kiln_image` (runtime/program/Image.h), and which readers it links, for the triple.
 absl::StatusOr<llvm::SmallVector<char, 0>> imageObject(const ImageParts &parts);

@@ -118,7 +118,7 @@ std::vector<std::string> linkerArguments(const LinkJob &job, const Toolchain &to
                                    "--as-needed",
                                    "-o",
                                    "-"};
-  if (const char *map = std::getenv("KILN_LINK_MAP"); map && *map) // what the program holds, by object and section
+  if (const char *map = linkMap())
     args.push_back(absl::StrCat("-Map=", map));
   if (!tools.root.empty()) // for the absolute paths in libc.so, which is a text
     args.push_back("--sysroot=" + tools.root);
@@ -248,6 +248,11 @@ const LinkTarget *linkTargetOf(const std::string &triple) {
 }
 
 const LinkTarget *linkTargetHere() { return linkTargetOf(llvm::sys::getDefaultTargetTriple()); }
+
+const char *linkMap() {
+  const char *map = std::getenv("KILN_LINK_MAP");
+  return map && *map ? map : nullptr;
+}
 
 absl::Status link(const LinkJob &job) {
   Toolchain tools;

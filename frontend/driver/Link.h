@@ -45,6 +45,9 @@ struct LinkJob {
   std::vector<std::pair<std::string, std::string>> exports;
 };
 
+/// The file that KILN_LINK_MAP names for what is linked, by object and section; null: none is wanted.
+const char *linkMap();
+
 /// Links against the system's C and C++ runtime. Errors: a toolchain file that is missing (named, with the package that
 /// has it), an output that cannot be written, or the linker's own words.
 absl::Status link(const LinkJob &job);

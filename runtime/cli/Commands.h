@@ -44,6 +44,8 @@ Codings weightCodings(const Options &options, const Common &common, const Manife
 /// The same of files.
 Codings fileCodings(const WeightChoice &choice);
 std::map<std::string, std::string> dataOverrides(const Options &options);
+/// The lines of a file that is read, which is protected from being written.
+std::vector<std::string> readLines(const std::string &path);
 /// The input that an --input names; throws Error where there is none.
 int inputNamed(const Call &call, const std::string &name);
 /// The name and the value of an --input; of a function with one input (beside a prompt) the value may stand alone, and
@@ -58,7 +60,8 @@ int trainCommand(const Options &options, Common &common);
 int evalCommand(const Options &options, Common &common);
 int gradCommand(const Options &options, Common &common);
 int runCommand(const Options &options, Common &common);
-int generateCommand(const Options &options, Common &common);
+/// Whether the program was linked with what the option of `run` asks for.
+bool runHasUseFor(std::string_view option);
 int benchCommand(const Options &options, Common &common);
 int infoCommand(const Options &options, Common &common);
 

@@ -213,7 +213,8 @@ void takeFirst(const Options &options, const Words &words, const Generator &gene
 
 } // namespace
 
-int generateCommand(const Options &options, Common &common) {
+/// The linker takes it into programs that draw alone (frontend/driver/ImageObject.cpp).
+extern "C" int kiln_generate_command(const Options &options, Common &common) {
   if (options.has("prompt") && options.has("prompts"))
     throw UsageError("--prompt is one, --prompts a file of many: give one of them");
   for (const char *option : {"samples", "log-probabilities"})
@@ -224,8 +225,8 @@ int generateCommand(const Options &options, Common &common) {
       throw UsageError(format("--%s %s the prompts of --prompts FILE: give that too", option, does));
   std::unique_ptr<Program> program = startProgram(options, common);
   const Manifest &manifest = program->manifest();
-  if (!manifest.generate.isObject())
-    fail("this program draws no sequences: the model has no `generate` recipe");
+  if (std::string why = manifest.undrawn(); !why.empty())
+    throw Error(why);
   DrawSpec draw = drawSpec(options, manifest.generate);
   if (draw.kind == DrawSpec::Kind::Beam && options.has("log-probabilities"))
     throw UsageError("--log-probabilities are those of tokens that are drawn one after the other; a search has none");

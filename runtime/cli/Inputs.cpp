@@ -140,6 +140,13 @@ std::map<std::string, std::string> dataOverrides(const Options &options) {
   return overrides;
 }
 
+std::vector<std::string> readLines(const std::string &path) {
+  std::string text = readText(path);
+  protectFile(path, "what is read");
+  std::vector<std::string_view> lines = linesOf(text);
+  return {lines.begin(), lines.end()};
+}
+
 /// "data.ids" is also called "ids".
 static bool answersTo(const std::string &input, const std::string &name) {
   if (input == name)

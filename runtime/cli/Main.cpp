@@ -18,6 +18,9 @@
 
 namespace kiln {
 
+/// What the linker takes into programs alone whose models draw, or have turns; null elsewhere
+/// (frontend/driver/ImageObject.cpp).
+extern "C" int kiln_generate_command(const Options &options, Common &common) __attribute__((weak));
 extern "C" int kiln_chat_command(const Options &options, Common &common) __attribute__((weak));
 
 namespace {
@@ -69,8 +72,17 @@ const OptionSpec rowsOption = {
     "an input from a .npy, .safetensors or .wav file, a picture or a folder of them, or rows: NAME=DATA.FIELD", true};
 const OptionSpec inputOption = {"input", "[NAME=]FILE", "an input from a .npy, .safetensors or .wav file", true};
 
-/// The conversation itself is linked where the model has turns alone.
+Manifest manifestOf(const kiln_program_image &image) { return Manifest::parse({image.manifest, image.manifest_size}); }
+
+int generateCommand(const Options &options, Common &common) {
+  if (!kiln_generate_command)
+    throw Error(manifestOf(common.image).undrawn());
+  return kiln_generate_command(options, common);
+}
+
 int chatCommand(const Options &options, Common &common) {
+  if (std::string why = kiln_generate_command ? "" : manifestOf(common.image).undrawn(); !why.empty())
+    throw Error(why);
   if (!kiln_chat_command)
     fail("this program does not chat: its model's `generate` recipe has no `chat` block, which says how turns are "
          "written; `generate --prompt` takes a text as it stands");
@@ -193,7 +205,7 @@ bool offers(const Manifest &manifest, std::string_view command) {
   if (command == "chat")
     return kiln_chat_command;
   if (command == "generate")
-    return manifest.generate.isObject();
+    return manifest.undrawn().empty();
   if (command != "train" && command != "eval" && command != "grad")
     return true;
   // Of any recipe. A model's own functions may be called so, too.
@@ -205,7 +217,7 @@ bool offers(const Manifest &manifest, std::string_view command) {
 }
 
 std::string overview(const std::string &program, const kiln_program_image &image) {
-  Manifest manifest = Manifest::parse({image.manifest, image.manifest_size});
+  Manifest manifest = manifestOf(image);
   std::string text = "Usage: " + program + " COMMAND [OPTION]...\n\nCommands:\n";
   for (const CommandEntry &entry : commands()) {
     if (!offers(manifest, entry.spec.name))
@@ -215,6 +227,13 @@ std::string overview(const std::string &program, const kiln_program_image &image
     text += name + entry.spec.summary + "\n";
   }
   return text + "\n'" + program + " COMMAND --help' lists a command's options.\n";
+}
+
+/// What a program has no use for is refused with the reason, and not listed.
+CommandSpec listed(CommandSpec spec) {
+  if (spec.name == std::string_view("run"))
+    std::erase_if(spec.options, [](const OptionSpec &option) { return !runHasUseFor(option.name); });
+  return spec;
 }
 
 std::string baseName(const std::string &path) {
@@ -246,7 +265,7 @@ int dispatch(const kiln_program_image &image, const std::vector<std::string> &ar
     CommandSpec spec = withCommon(entry.spec);
     Options options(spec, {arguments.begin() + 2, arguments.end()});
     if (options.has("help")) {
-      std::fputs(usage(program, spec).c_str(), stdout);
+      std::fputs(usage(program, listed(spec)).c_str(), stdout);
       return flushed();
     }
     if (options.positional().size() > (spec.arguments[0] ? 1u : 0u))

@@ -22,6 +22,10 @@ extern "C" InputRows *kiln_data_rows(const Options &options, const Common &commo
 extern "C" InputRows *kiln_picture_rows(const Options &options, const Manifest &manifest, const Call &call)
     __attribute__((weak));
 
+/// The same of texts. Left out of programs none of whose functions takes any.
+extern "C" InputRows *kiln_text_rows(const Options &options, const Common &common, const Manifest &manifest,
+                                     const Call &call) __attribute__((weak));
+
 /// --units: results in the units of a field that was normalised (`kept` holds them). Left out of programs whose data
 /// normalise nothing.
 extern "C" void kiln_result_units(const Options &options, const Common &common, const Manifest &manifest,
@@ -240,8 +244,31 @@ void writeResults(const std::string &path, const std::string &name, const std::v
 
 } // namespace
 
+void failTextless(const EntrySpec &entry) {
+  std::string names;
+  for (const ArgumentSpec &argument : entry.arguments)
+    if (argument.role == Role::Input && !argument.result)
+      names += (names.empty() ? "" : ", ") + argument.name + " " + argument.type.str();
+  fail("'%s' takes no text: an input 'ids' of a row for each text is expected (and mask, types, lengths beside it); "
+       "it has: %s",
+       entry.name.c_str(), names.empty() ? "none" : names.c_str());
+}
+
+static bool asksForTexts(const Options &options) {
+  bool texts = options.has("text") || options.has("texts");
+  if (!texts && (options.has("pair") || options.has("pairs")))
+    throw UsageError("--pair and --pairs stand behind the texts of --text or --texts: give those too");
+  return texts;
+}
+
+bool runHasUseFor(std::string_view option) {
+  if (option == "text" || option == "texts" || option == "pair" || option == "pairs" || option == "tokenizer")
+    return kiln_text_rows;
+  return option == "units" ? kiln_result_units != nullptr : option != "top" || kiln_result_labels;
+}
+
 int runCommand(const Options &options, Common &common) {
-  bool texts = TextRows::asked(options), writes = options.has("output");
+  bool texts = asksForTexts(options), writes = options.has("output");
   if (writes && options.has("lines"))
     throw UsageError("--lines is about what is printed; with --output nothing is");
   if (writes && options.has("top"))
@@ -279,8 +306,10 @@ int runCommand(const Options &options, Common &common) {
         "none");
   if (options.has("units") && !kiln_result_units)
     fail("--units: this program's data are not normalised (normalise=True, or normalise_target=True)");
+  if (texts && !kiln_text_rows)
+    failTextless(call.entry());
   if (texts)
-    rows = std::make_unique<TextRows>(options, common, manifest, call.entry());
+    rows.reset(kiln_text_rows(options, common, manifest, call));
   setInputs(call, options, manifest, [&](int input) { return rows && rows->fills(input); });
   if (writes)
     checkWritable(path); // now that it is known what is read

@@ -8,13 +8,6 @@
 
 namespace kiln {
 
-bool TextRows::asked(const Options &options) {
-  bool pairs = options.has("pair") || options.has("pairs");
-  if (pairs && !options.has("text") && !options.has("texts"))
-    throw UsageError("--pair and --pairs stand behind the texts of --text or --texts: give those too");
-  return options.has("text") || options.has("texts");
-}
-
 void TextRows::readTexts(const Options &options) {
   for (auto [one, file, list] : {std::tuple("text", "texts", &texts_), {"pair", "pairs", &pairs_}}) {
     *list = options.list(one);
@@ -39,15 +32,12 @@ void TextRows::chooseInputs(const Options &options, const EntrySpec &entry) {
   std::vector<std::string> given;
   for (const std::string &text : options.list("input")) // a file's name alone is none of an input
     given.push_back(text.substr(0, text.find('=')));
-  std::string names;
   for (size_t i = 0; i < entry.arguments.size(); ++i) {
     const ArgumentSpec &argument = entry.arguments[i];
     if (argument.role != Role::Input || argument.result)
       continue;
-    names += (names.empty() ? "" : ", ") + argument.name + " " + argument.type.str();
     size_t rank = argument.name == "lengths" ? 1 : 2;
-    bool known = argument.name == "ids" || argument.name == "source" || argument.name == "mask" ||
-                 argument.name == "types" || rank == 1;
+    bool known = argument.isText() || argument.name == "mask" || argument.name == "types" || rank == 1;
     if (!known || argument.type.shape.size() != rank || std::count(given.begin(), given.end(), argument.name))
       continue;
     inputs_.emplace_back(static_cast<int>(i), argument.name == "source" ? "ids" : argument.name);
@@ -58,9 +48,7 @@ void TextRows::chooseInputs(const Options &options, const EntrySpec &entry) {
       length_ = longest_;
   }
   if (std::none_of(inputs_.begin(), inputs_.end(), [](const auto &input) { return input.second == "ids"; }))
-    fail("'%s' takes no text: an input 'ids' of a row for each text is expected (and mask, types, lengths beside it); "
-         "it has: %s",
-         entry.name.c_str(), names.empty() ? "none" : names.c_str());
+    failTextless(entry);
 }
 
 void TextRows::makeSequences(const Vocabulary &words, const EntrySpec &entry) {
@@ -108,6 +96,13 @@ TextRows::TextRows(const Options &options, const Common &common, const Manifest 
   if (!vocabulary)
     fail("'%s': the program has no words to read texts with; give --tokenizer tokenizer.json", entry.name.c_str());
   makeSequences(*vocabulary, entry);
+}
+
+/// The linker takes it by this name, into programs with a function that takes texts alone
+/// (frontend/driver/ImageObject.cpp).
+extern "C" InputRows *kiln_text_rows(const Options &options, const Common &common, const Manifest &manifest,
+                                     const Call &call) {
+  return new TextRows(options, common, manifest, call.entry());
 }
 
 bool TextRows::fills(int argument) const {

@@ -7,12 +7,14 @@
 
 namespace kiln {
 
+/// Throws Error: the function takes no texts; with its inputs.
+[[noreturn]] void failTextless(const EntrySpec &entry);
+
 class TextRows final : public InputRows {
 public:
   /// --text, --texts, --pair and --pairs as sequences of tokens. Throws Error for texts that cannot be read.
   TextRows(const Options &options, const Common &common, const Manifest &manifest, const EntrySpec &entry);
 
-  static bool asked(const Options &options);
   const char *what() const override { return "texts"; }
   size_t count() const override { return ends_.size(); }
   bool fills(int argument) const override;

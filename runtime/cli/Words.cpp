@@ -80,11 +80,4 @@ const Vocabulary *Words::saved(const std::string &source, std::initializer_list<
   return nullptr;
 }
 
-std::vector<std::string> readLines(const std::string &path) {
-  std::string text = readText(path);
-  protectFile(path, "what is read");
-  std::vector<std::string_view> lines = linesOf(text);
-  return {lines.begin(), lines.end()};
-}
-
 } // namespace kiln

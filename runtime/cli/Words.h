@@ -36,7 +36,4 @@ private:
   const Vocabulary *prompt_ = nullptr, *answer_ = nullptr;
 };
 
-/// The lines of a file that is read, which is protected from being written.
-std::vector<std::string> readLines(const std::string &path);
-
 } // namespace kiln

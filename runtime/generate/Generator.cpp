@@ -15,12 +15,8 @@ namespace kiln {
 Generator::Generator(Program &program, const DrawSpec &draw, uint32_t seed, size_t known)
     : program_(program), draw_(draw), seed_(seed), known_(known), sampler_(draw) {
   const Json &recipe = program.manifest().generate;
-  if (!recipe.isObject() || !recipe.find("prefill") || !recipe.find("step"))
-    fail("this program draws no sequences: the model has no `generate` recipe");
-  for (const char *key : {"prefill", "step"})
-    if (!program.manifest().findEntry(recipe.at(key).string()))
-      fail("this program was built without '%s'; build it with --entry generate, or without --entry",
-           recipe.at(key).string().c_str());
+  if (std::string why = program.manifest().undrawn(); !why.empty())
+    throw Error(why);
   prefill_ = &program.call(recipe.at("prefill").string());
   step_ = &program.call(recipe.at("step").string());
   if (std::string extend = recipe.stringOr("extend", ""); !extend.empty() && program.manifest().findEntry(extend))

@@ -332,6 +332,10 @@ std::string TypeSpec::str() const {
   return text + "]";
 }
 
+bool ArgumentSpec::isText() const {
+  return role == Role::Input && !result && (name == "ids" || name == "source") && type.shape.size() == 2;
+}
+
 const ArgumentSpec *EntrySpec::find(Role role, std::string_view name, bool result) const {
   for (const ArgumentSpec &argument : arguments)
     if (argument.role == role && argument.name == name && argument.result == result)
@@ -378,6 +382,15 @@ const SourceSpec *Manifest::findSource(std::string_view name) const {
     if (source.name == name)
       return &source;
   return nullptr;
+}
+
+std::string Manifest::undrawn() const {
+  if (!generate.isObject() || !generate.find("prefill") || !generate.find("step"))
+    return "this program draws no sequences: the model has no `generate` recipe";
+  for (const char *key : {"prefill", "step"})
+    if (const std::string &name = generate.at(key).string(); !findEntry(name))
+      return "this program was built without '" + name + "'; build it with --entry generate, or without --entry";
+  return "";
 }
 
 const StageSpec *Manifest::findStage(std::string_view name) const {

@@ -83,6 +83,8 @@ struct ArgumentSpec {
   std::string belowBy;
   bool donated = false;
   bool result = false;
+  /// Whether `run --text` makes it, a row of tokens for each text.
+  bool isText() const;
 };
 
 struct SymbolSpec {
@@ -192,6 +194,8 @@ struct Manifest {
   /// Whether a run that is at this stage needs the state: an optimizer's states belong to their stage.
   bool keeps(const StateSpec &state) const;
   const SourceSpec *findSource(std::string_view name) const;
+  /// Why the program draws no sequences; empty: it does.
+  std::string undrawn() const;
   /// Into how many shards a recipe's batch is cut (0: it is not): of the chosen recipe, and the most of all.
   int64_t shards() const { return shardsOf(train); }
   int64_t mostShards() const;

@@ -7,6 +7,8 @@ namespace kiln {
 
 /// The most that is asked of the processor; what it lacks is not used.
 enum class NormalsBy : uint8_t { Plain, AVX2, AVX512 };
+/// The widest that this processor has and its operating system keeps.
+NormalsBy widestNormals();
 
 /// to[i] = mean + deviation * random.normal(first + i) rounded to f32, to the bit, for `count` of them; `first` is
 /// even.

@@ -4,6 +4,10 @@
 
 #include <cstdlib>
 
+/// What draws is linked where it is named, which in other programs their image does.
+extern "C" int kiln_generate_command(const kiln::Options &options, kiln::Common &common);
+[[gnu::used]] static auto *const draws = &kiln_generate_command;
+
 int main(int count, char **arguments) {
   const char *path = std::getenv("KILN_FAKE_DATA");
   std::string manifest = kiln::testing::lineManifest(path ? path : "line.csv");

@@ -69,6 +69,16 @@ TEST(Normals, AreThoseOfTheStream) {
   }
 }
 
+#if defined(__x86_64__)
+/// What the compiler's library finds of the processor.
+TEST(Normals, AreMadeByTheWidestVectors) {
+  bool narrow = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  bool wide =
+      __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  EXPECT_EQ(widestNormals(), !narrow ? NormalsBy::Plain : wide ? NormalsBy::AVX512 : NormalsBy::AVX2);
+}
+#endif
+
 struct Moments {
   double mean = 0, deviation = 0, least = 1e30, most = -1e30;
 };
