@@ -86,14 +86,22 @@ SmallVector<Value> LogSoftmaxOp::decompose(OpBuilder &builder) {
 
 //===-- Norms ----------------------------------------------------------------------------------------------------===//
 
+Value centredRows(Emit &e, Value x) {
+  int64_t axis = lastAxis(x);
+  return e.sub(x, e.broadcastBack(e.meanOver(x, {axis}), {axis}, dimsOf(x)));
+}
+
+Value rowScale(Emit &e, Value x, double epsilon) {
+  int64_t axis = lastAxis(x);
+  return e.broadcastBack(e.rsqrt(e.add(e.meanOver(e.mul(x, x), {axis}), epsilon)), {axis}, dimsOf(x));
+}
+
 SmallVector<Value> LayerNormOp::decompose(OpBuilder &builder) {
   Emit e(builder, getLoc());
   Value x = widened(e, getOperand());
   SmallVector<Dim> dims = dimsOf(x);
-  int64_t axis = lastAxis(x);
-  Value centred = e.sub(x, e.broadcastBack(e.meanOver(x, {axis}), {axis}, dims));
-  Value variance = e.meanOver(e.mul(centred, centred), {axis});
-  Value y = e.mul(centred, e.broadcastBack(e.rsqrt(e.add(variance, getEpsilon().convertToDouble())), {axis}, dims));
+  Value centred = centredRows(e, x);
+  Value y = e.mul(centred, rowScale(e, centred, getEpsilon().convertToDouble()));
   if (getScale()) {
     y = e.mul(y, e.broadcastTrailing(e.convertTo(getScale(), elementOf(y)), dims));
     y = e.add(y, e.broadcastTrailing(e.convertTo(getBias(), elementOf(y)), dims));
@@ -105,9 +113,7 @@ SmallVector<Value> RmsNormOp::decompose(OpBuilder &builder) {
   Emit e(builder, getLoc());
   Value x = widened(e, getOperand());
   SmallVector<Dim> dims = dimsOf(x);
-  int64_t axis = lastAxis(x);
-  Value square = e.meanOver(e.mul(x, x), {axis});
-  Value y = e.mul(x, e.broadcastBack(e.rsqrt(e.add(square, getEpsilon().convertToDouble())), {axis}, dims));
+  Value y = e.mul(x, rowScale(e, x, getEpsilon().convertToDouble()));
   y = e.mul(y, e.broadcastTrailing(e.convertTo(getScale(), elementOf(y)), dims));
   return {e.convertTo(y, elementOf(getResult()))};
 }

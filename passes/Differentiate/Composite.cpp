@@ -113,9 +113,7 @@ LogicalResult layerNormRule(LayerNormOp op, Backward &b) {
   SmallVector<Dim> dims = dimsOf(x);
   int64_t axis = rankOf(x) - 1;
   auto spread = [&](Value row) { return e.broadcastBack(row, {axis}, dims); };
-  Value centred = e.sub(x, spread(e.meanOver(x, {axis})));
-  Value variance = e.meanOver(e.mul(centred, centred), {axis});
-  Value scale = spread(e.rsqrt(e.add(variance, op.getEpsilon().convertToDouble())));
+  Value centred = centredRows(e, x), scale = rowScale(e, centred, op.getEpsilon().convertToDouble());
   Value normal = e.mul(centred, scale);
   if (op.getScale()) {
     SmallVector<int64_t> rows = axesUpTo(axis);
@@ -138,8 +136,7 @@ LogicalResult rmsNormRule(RmsNormOp op, Backward &b) {
   SmallVector<Dim> dims = dimsOf(x);
   int64_t axis = rankOf(x) - 1;
   auto spread = [&](Value row) { return e.broadcastBack(row, {axis}, dims); };
-  Value square = e.meanOver(e.mul(x, x), {axis});
-  Value scale = spread(e.rsqrt(e.add(square, op.getEpsilon().convertToDouble())));
+  Value scale = rowScale(e, x, op.getEpsilon().convertToDouble());
   Value normal = e.mul(x, scale);
   if (b.wants(op.getScale()))
     b.give(op.getScale(), e.reduceSum(e.mul(g, normal), axesUpTo(axis)));

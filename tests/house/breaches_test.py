@@ -19,7 +19,7 @@ TABLE = """# Architecture
     ("backends/api", "nothing"), ("runtime", "`backends/api`"), ("ir", "`backends/api`, `runtime/support`, `MLIR`"),
     ("passes", "`ir`, `LLVM`"), ("backends/cpu", "`backends/cpu/compile`"), ("backends/cpu/compile", "`backends/cpu`, `LLVM`"),
     ("backends/cpu/run", "`backends/cpu`"), ("backends/sdk", "`backends/api`"), ("backends/gone", "nothing"),
-    ("frontend", "`ir`, `passes`"), ("frontend/onnx", "`runtime`")]) + "\n## Modules\n\n`kiln.told`, `kiln.nowhere`\n\n## The pipeline\n| `import` | a |\n| `fuse` | b |\n\n## Programs\n"
+    ("frontend", "`ir`, `passes`"), ("frontend/onnx", "`runtime`")]) + "\n## Modules\n\n`kiln.told`, `kiln.nowhere`\n\n## The pipeline\n| `import` | a |\n| `fuse` | b |\n\n`ir/Gone.h`\n\n## Programs\n"
 # What each row names, so that only the breaches below are left.
 READ = {"runtime/R.cpp": "backends/api/a.h", "ir/I.cpp": "backends/api/a.h", "ir/J.cpp": "runtime/support/s.h",
         "ir/K.cpp": "mlir/IR/m.h", "passes/P.cpp": "ir/i.h", "passes/Q.cpp": "llvm/l.h", "backends/cpu/C.cpp": "backends/cpu/compile/c.h",
@@ -29,6 +29,7 @@ READ = {"runtime/R.cpp": "backends/api/a.h", "ir/I.cpp": "backends/api/a.h", "ir
 LONG = "void longest() {\n" + "  call();\n" * 80 + "}\n"
 HOUSE = [  # a file, its text, what is said of it
     ("backends/api/a.h", "// A header.\n#pragma once\n", None),
+    ("runtime/support/s.h", "// Another one.\n#pragma once\n", None),
     ("runtime/Mlir.cpp", "#include <mlir/IR/m.h>\n", "does not include MLIR"),
     ("runtime/Ir.cpp", '#include "ir/i.h"\n', "does not include ir"),
     ("runtime/Other.cpp", "#include <boost/any.hpp>\n", "does not include boost"),
@@ -48,6 +49,8 @@ HOUSE = [  # a file, its text, what is said of it
     ("passes/Pipelines.cpp", 'constexpr Stage stages[] = {\n    {"import", import},\n    {"fuse", fuse},\n};\n', None),
     ("passes/VerifyStages/VerifyStages.cpp", 'const Promise promises[] = {\n    {"import", nullptr},\n};\n', "has the stages import; "),
     ("passes/Pass.td", 'let description = [{ Groups get `kiln.by_a_pass`. }];\n', None),
+    ("docs/architecture.md", TABLE, "tells of ir/Gone.h, which is not there"),
+    ("docs/architecture.md", TABLE, "tells of backends/gone, which is not there"),
     ("docs/architecture.md", TABLE, "tells of kiln.nowhere, which no code has"),
     ("docs/architecture.md", TABLE, "the table's folder backends/gone is not there"),
 ]

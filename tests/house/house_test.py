@@ -184,6 +184,15 @@ def attributes(root):
         yield "docs/architecture.md", 1, f"tells of kiln.{word}, which no code has"
 
 
+def paths(root):
+    """What docs/architecture.md says lies somewhere."""
+    with open(os.path.join(root, "docs/architecture.md"), encoding="utf-8") as text:
+        for number, line in enumerate(text, 1):
+            for path in re.findall(rf"`((?:{'|'.join(FOLDERS)}|docs)/[\w./-]+)`", line):
+                if not os.path.exists(os.path.join(root, path)):
+                    yield "docs/architecture.md", number, f"tells of {path}, which is not there"
+
+
 def stages(root):
     """The stages of a compile as the pipeline lists them, as they are verified, and as docs/architecture.md has them."""
     def rows(path, pattern, begin, end):
@@ -211,7 +220,7 @@ def main():
             for number, sentence in check:
                 print(f"{path}:{number}: {sentence}")
                 breaches += 1
-    for path, number, sentence in [*twice(root), *attributes(root), *stages(root)]:
+    for path, number, sentence in [*twice(root), *attributes(root), *stages(root), *paths(root)]:
         print(f"{path}:{number}: {sentence}")
         breaches += 1
     for sentence in unread(root, table, used):

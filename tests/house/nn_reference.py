@@ -99,7 +99,7 @@ def read_functions(root):
         lines = file.read().split("\n")
     for at, line in enumerate(lines):
         found = re.match(r'def \w+ : Kiln_Unary<"(\w+)".*\{', line)
-        if not found or "let real" not in "".join(lines[at:at + 2]):
+        if not found or "let real" not in "\n".join(lines[at:]).split("\ndef ")[0]:
             continue
         text = comment_above(lines, at)
         if not text:
