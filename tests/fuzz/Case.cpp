@@ -118,7 +118,7 @@ FuzzCase caseOf(uint64_t seed, const std::string &cpu) {
   options.symbolic = seed % 4 == 2 || seed % 8 == 3;
   options.twoSymbols = options.symbolic && seed / 8 % 2;
   options.everything = seed % 16 >= 5;
-  options.layers = drawsForms(seed);
+  options.layers = hasLayers(seed);
   if (seed % 3 == 1) {
     options.kind = kinds[seed / 3 % 3];
     options.ops = 3 + static_cast<int>(seed % 5);

@@ -26,8 +26,10 @@ struct FuzzCase {
   static FuzzCase parse(const std::string &text);
 };
 
-/// Whether a seed is of layers, whose forms are drawn: two of three.
-inline bool drawsForms(uint64_t seed) { return seed % 3 != 0; }
+/// Whether a seed is of layers: two of three.
+inline bool hasLayers(uint64_t seed) { return seed % 3 != 0; }
+/// Whether its forms are drawn: where it is of layers, and of every other one of the rest.
+inline bool drawsForms(uint64_t seed) { return seed % 6 != 0; }
 
 /// The case of a seed. Every second one is of all that the generator knows.
 FuzzCase caseOf(uint64_t seed, const std::string &cpu);

@@ -47,7 +47,7 @@ mlir::Value Generator::placesOf(llvm::ArrayRef<Dim> scores) {
   if (below(3) == 0)
     query = emit_.add(query, emit_.splatInt(query.getType(), oneOf({-1, 0, 1, 2})));
   static constexpr Predicate predicates[] = {Predicate::le, Predicate::lt, Predicate::ge, Predicate::gt};
-  Predicate predicate = predicates[below(2) ? 0 : below(4)];
+  Predicate predicate = predicates[below(3) ? 0 : below(4)];
   mlir::Value sees = below(2) ? emit_.compare(predicate, key, query) : emit_.compare(predicate, query, key);
   return emit_.broadcastTo(sees, {2, 3}, scores);
 }
@@ -150,7 +150,7 @@ void Generator::attentionLayer(mlir::Type element) {
                  : emit_.reshapeTo(emit_.transposed(y, {0, 2, 1, 3}), {batch, queries, Dim(heads * groups) * result});
   };
   double scale = 1 / std::sqrt(static_cast<double>(width));
-  if (groups == 1 && below(2))
+  if (groups == 1 && below(3))
     return keep(together(spelledAttention(q, k, v, scale)));
   keep(together(wholeAttention(q, k, v, groups, scale)));
 }

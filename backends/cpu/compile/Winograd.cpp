@@ -348,12 +348,14 @@ bool buildWinograd(KernelBuilder &builder, const Contraction &c, const ContractS
   // Claims do not know yet whether the filter lasts: they ask for what it then takes, if it does.
   bool lasts = !builder.knowsLasting() || builder.isLasting(c.left.plainInput);
   WinogradExtents extents{graph.bound(c.batch), graph.bound(c.m), graph.bound(c.k[0]), pixels, lasts};
+  if (extents.batch < 1 || extents.channels < 1 || extents.outputs < 1)
+    return false; // nothing to cut, by which the model divides
   WinogradCut cut = chooseWinograd(builder.machine, extents, [&](int64_t outputs) {
     Contraction::Window window = c.tiles(outputs);
     return WinogradTiles{window.pixels(), window.planes, window.columns + window.reach,
                          graph.bound(window.plane.back()), window.rowsOfVector(registerTile(builder.machine, 4).lanes)};
   });
-  if (!cut.outputs || extents.batch < 1 || extents.channels < 1 || extents.outputs < 1)
+  if (!cut.outputs)
     return false;
   // Where it turns out not to last, the definition's sums may be cheaper.
   int64_t before = builder.scratchBytes, plain = 0;
