@@ -12,16 +12,19 @@ namespace kiln {
 static Normalisation unitsOf(const std::string &name, const Manifest &manifest, const Codings &codings) {
   size_t dot = name.rfind('.');
   const SourceSpec *source = dot == std::string::npos ? nullptr : manifest.findSource(name.substr(0, dot));
-  auto known = [&](const std::string &field) { return codings.contains(normalisationPrefix + field); };
-  if (source && known(name) && !source->normalises(name.substr(dot + 1)))
+  std::string key = ownCoding(normalisationPrefix + name, manifest.stage); // the recipe's whose rows --input takes
+  if (!codings.contains(key))
+    key = normalisationPrefix + name;
+  bool known = codings.contains(key);
+  if (source && known && !source->normalises(name.substr(dot + 1)))
     fail("--units %s: the recipe takes that field as it is, in the file's units; it would be normalised by %s=True",
          name.c_str(), source->normalisedBy(name.substr(dot + 1)));
-  if (known(name))
-    return normalisationIn(codings.at(normalisationPrefix + name), "the weights' " + (normalisationPrefix + name));
+  if (known)
+    return normalisationIn(codings.at(key), "the weights' " + key);
   std::string names;
-  for (const auto &[key, text] : codings)
-    if (key.starts_with(normalisationPrefix))
-      names += (names.empty() ? "" : ", ") + key.substr(std::strlen(normalisationPrefix));
+  for (const auto &[other, text] : codings)
+    if (other.starts_with(normalisationPrefix))
+      names += (names.empty() ? "" : ", ") + other.substr(std::strlen(normalisationPrefix));
   fail("--units %s: the weights do not say how that field was normalised; they say it of: %s", name.c_str(),
        names.empty() ? "none" : names.c_str());
 }
