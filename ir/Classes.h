@@ -33,13 +33,9 @@ inline bool widensBlocks(mlir::Operation *op) { return llvm::isa<DequantizeOp, D
 /// Made of nothing that is stored: constant, iota, extent, and what costs a generator's rounds, random_bits.
 inline bool isSource(mlir::Operation *op) { return opClassOf(op) == OpClass::Source; }
 /// Attention's gradients, of any kind.
-inline bool isAttentionGrad(mlir::Operation *op) {
-  return llvm::isa<AttentionGradOp, BiasedAttentionGradOp, DropoutAttentionGradOp>(op);
-}
+inline bool isAttentionGrad(mlir::Operation *op) { return op->hasTrait<AttendsGrad>(); }
 /// Composites of which a group may be made: attention of any kind, or its gradients.
-inline bool isAttention(mlir::Operation *op) {
-  return llvm::isa<AttentionOp, BiasedAttentionOp, DropoutAttentionOp>(op) || isAttentionGrad(op);
-}
+inline bool isAttention(mlir::Operation *op) { return op->hasTrait<Attends>() || isAttentionGrad(op); }
 /// scan, if, while.
 inline bool isControl(mlir::Operation *op) { return opClassOf(op) == OpClass::Control; }
 /// Dear enough that doing it twice costs more than storing it: exp, tanh, div, pow, ...

@@ -24,6 +24,8 @@ def Kiln_NumberElements : Kiln_Trait<"NumberElements">;
 def Kiln_IntegerElements : Kiln_Trait<"IntegerElements">;
 def Kiln_BitElements : Kiln_Trait<"BitElements">;
 def Kiln_AxisBelowRank : Kiln_Trait<"AxisBelowRank">;   // (C1) axis is below the first result's rank
+def Kiln_Attends : Kiln_Trait<"Attends">;               // attention of any kind
+def Kiln_AttendsGrad : Kiln_Trait<"AttendsGrad">;       // its gradients
 def Kiln_NoGradient : Kiln_Trait<"NoGradient">;         // none flows through it: zero where there is one
 
 // MLIR's AllTypesMatch with the constraint's number in its message.

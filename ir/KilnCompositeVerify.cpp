@@ -3,6 +3,8 @@
 #include "ir/Values.h"
 #include "ir/Verify.h"
 
+#include <cmath>
+
 using mlir::LogicalResult;
 using mlir::Operation;
 using mlir::RankedTensorType;
@@ -122,6 +124,12 @@ template <class Op> static LogicalResult verifyDropped(Op op) {
   return verifyRandomOperands(op, op.getSeed(), op.getCounters(), "(C8)", "(C8)");
 }
 
+template <class Op> static LogicalResult verifyCap(Op op) {
+  if (double cap = op.getSoftcap().convertToDouble(); !(cap > 0.0 && std::isfinite(cap)))
+    return op.emitOpError() << "(C9) softcap must be a finite number above 0, found " << cap;
+  return mlir::success();
+}
+
 LogicalResult AttentionOp::verify() { return verifyAttention(*this); }
 LogicalResult BiasedAttentionOp::verify() { return verifyAttention(*this); }
 LogicalResult AttentionGradOp::verify() { return verifyAttentionGrad(*this); }
@@ -135,6 +143,13 @@ LogicalResult DropoutAttentionGradOp::verify() {
   if (!getBias() != !getDbias() || (getBias() && getBias().getType() != getDbias().getType()))
     return emitOpError() << "(C2) expected a gradient of the bias where there is one, and of its type";
   return verifyDropped(*this);
+}
+
+LogicalResult CappedAttentionOp::verify() {
+  return mlir::failed(verifyAttention(*this)) ? mlir::failure() : verifyCap(*this);
+}
+LogicalResult CappedAttentionGradOp::verify() {
+  return mlir::failed(verifyAttentionGrad(*this)) ? mlir::failure() : verifyCap(*this);
 }
 
 LogicalResult RandomUniformOp::verify() { return verifyDraw(*this, getSeed(), getCounters(), getResult()); }

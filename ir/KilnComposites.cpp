@@ -249,13 +249,19 @@ template <class Op> Value dropped(Emit &e, Op op, Value x) {
   return x;
 }
 
-/// scale q k^T, -inf where a key is hidden, in f32 where the elements are narrower.
-template <class Op> Value attentionScores(Emit &e, Op op) {
+/// scale q k^T, -inf where a key is hidden, in f32 where the elements are narrower. Where the op bends them, `bent`
+/// becomes tanh of what is bent, of which none is hidden.
+template <class Op> Value attentionScores(Emit &e, Op op, Value &bent) {
   mlir::Type element = elementOf(op.getQuery());
   mlir::Type wide = isNarrowFloat(element) ? e.b.getF32Type() : element;
   HeadProducts heads{e, static_cast<int64_t>(op.getGroups())};
   Value scores = e.mul(heads.ofQueries(op.getQuery(), op.getKey(), 3, wide), op.getScale().convertToDouble());
   SmallVector<Dim> dims = dimsOf(scores);
+  if constexpr (requires { op.getSoftcap(); }) {
+    double cap = op.getSoftcap().convertToDouble();
+    bent = e.tanh(e.div(scores, cap));
+    scores = e.mul(bent, cap);
+  }
   if (Value bias = biasOf(op))
     scores = e.add(scores, e.broadcastTo(e.convertTo(bias, elementOf(scores)), {0, 1, 2, 3}, dims));
   Value hidden = e.splatLike(scores, -std::numeric_limits<double>::infinity());
@@ -268,7 +274,7 @@ template <class Op> Value attentionScores(Emit &e, Op op) {
 
 template <class Op> SmallVector<Value> attentionOf(OpBuilder &builder, Op op) {
   Emit e(builder, op.getLoc());
-  Value scores = attentionScores(e, op);
+  Value bent, scores = attentionScores(e, op, bent);
   SmallVector<Dim> dims = dimsOf(scores);
   mlir::Type element = elementOf(op.getQuery());
   // As softmaxOver, whose parts the second result needs. Where no key is seen the powers are 0, and so are the weights.
@@ -303,7 +309,7 @@ Value summedTo(Emit &e, Value x, Value like) {
 template <class Op> SmallVector<Value> attentionGradientsOf(OpBuilder &builder, Op op) {
   Emit e(builder, op.getLoc());
   double scale = op.getScale().convertToDouble();
-  Value scores = attentionScores(e, op);
+  Value bent, scores = attentionScores(e, op, bent);
   SmallVector<Dim> dims = dimsOf(scores);
   mlir::Type wide = elementOf(scores), element = elementOf(op.getQuery());
   // Where a key is hidden its share is 0, and so is the slope of its score.
@@ -320,6 +326,8 @@ template <class Op> SmallVector<Value> attentionGradientsOf(OpBuilder &builder, 
   SmallVector<Value> dbias;
   if (Value bias = biasOf(op))
     dbias.push_back(e.convertTo(summedTo(e, slope, bias), element));
+  if (bent)
+    slope = e.mul(slope, e.sub(e.splatLike(bent, 1), e.mul(bent, bent)));
   slope = e.convertTo(e.mul(slope, scale), element);
   Value dquery = e.convertTo(heads.ofQueries(slope, e.convertTo(op.getKey(), elementOf(slope)), 2, wide), element);
   SmallVector<Value> gradients = {dquery, ofKeys(slope, op.getQuery()), dvalue};
@@ -337,6 +345,8 @@ SmallVector<Value> DropoutAttentionOp::decompose(OpBuilder &builder) { return at
 SmallVector<Value> DropoutAttentionGradOp::decompose(OpBuilder &builder) {
   return attentionGradientsOf(builder, *this);
 }
+SmallVector<Value> CappedAttentionOp::decompose(OpBuilder &builder) { return attentionOf(builder, *this); }
+SmallVector<Value> CappedAttentionGradOp::decompose(OpBuilder &builder) { return attentionGradientsOf(builder, *this); }
 
 //===-- Random ---------------------------------------------------------------------------------------------------===//
 

@@ -147,7 +147,7 @@ def Kiln_CrossEntropyOp : Kiln_Composite<"cross_entropy"> {
   let hasVerifier = 1;
 }
 
-def Kiln_AttentionOp : Kiln_Composite<"attention", [AttrSizedOperandSegments]> {
+def Kiln_AttentionOp : Kiln_Composite<"attention", [Kiln_Attends, AttrSizedOperandSegments]> {
   let dtypes = "T, T, T, bool, i32 -> T, T+";
   let summary = "softmax(scale * q k^T + mask) v";
   let description = [{
@@ -188,7 +188,7 @@ def Kiln_AttentionOp : Kiln_Composite<"attention", [AttrSizedOperandSegments]> {
   let hasVerifier = 1;
 }
 
-def Kiln_AttentionGradOp : Kiln_Composite<"attention_grad", [AttrSizedOperandSegments, Kiln_AllTypesMatch<"(C2)", ["query", "dquery"]>, Kiln_AllTypesMatch<"(C2)", ["key", "dkey"]>,
+def Kiln_AttentionGradOp : Kiln_Composite<"attention_grad", [Kiln_AttendsGrad, AttrSizedOperandSegments, Kiln_AllTypesMatch<"(C2)", ["query", "dquery"]>, Kiln_AllTypesMatch<"(C2)", ["key", "dkey"]>,
                                                              Kiln_AllTypesMatch<"(C2)", ["value", "dvalue"]>, Kiln_AllTypesMatch<"(C3)", ["result", "gradient"]>]> {
   let dtypes = "T, T, T, T, T+, T, bool, i32 -> T, T, T";
   let summary = "the gradients of attention's query, key and value, from its result's";
@@ -215,7 +215,7 @@ def Kiln_AttentionGradOp : Kiln_Composite<"attention_grad", [AttrSizedOperandSeg
   let hasVerifier = 1;
 }
 
-def Kiln_BiasedAttentionOp : Kiln_Composite<"biased_attention", [AttrSizedOperandSegments]> {
+def Kiln_BiasedAttentionOp : Kiln_Composite<"biased_attention", [Kiln_Attends, AttrSizedOperandSegments]> {
   let dtypes = "T, T, T, T, bool, i32 -> T, T+";
   let summary = "softmax(scale * q k^T + bias + mask) v";
   let description = [{
@@ -239,7 +239,7 @@ def Kiln_BiasedAttentionOp : Kiln_Composite<"biased_attention", [AttrSizedOperan
   let hasVerifier = 1;
 }
 
-def Kiln_BiasedAttentionGradOp : Kiln_Composite<"biased_attention_grad", [AttrSizedOperandSegments, Kiln_AllTypesMatch<"(C2)", ["query", "dquery"]>, Kiln_AllTypesMatch<"(C2)", ["key", "dkey"]>,
+def Kiln_BiasedAttentionGradOp : Kiln_Composite<"biased_attention_grad", [Kiln_AttendsGrad, AttrSizedOperandSegments, Kiln_AllTypesMatch<"(C2)", ["query", "dquery"]>, Kiln_AllTypesMatch<"(C2)", ["key", "dkey"]>,
                                                                           Kiln_AllTypesMatch<"(C2)", ["value", "dvalue"]>, Kiln_AllTypesMatch<"(C2)", ["bias", "dbias"]>,
                                                                           Kiln_AllTypesMatch<"(C3)", ["result", "gradient"]>]> {
   let dtypes = "T, T, T, T, T+, T, T, bool, i32 -> T, T, T, T";
@@ -265,7 +265,7 @@ def Kiln_BiasedAttentionGradOp : Kiln_Composite<"biased_attention_grad", [AttrSi
   let hasVerifier = 1;
 }
 
-def Kiln_DropoutAttentionOp : Kiln_Composite<"dropout_attention", [AttrSizedOperandSegments]> {
+def Kiln_DropoutAttentionOp : Kiln_Composite<"dropout_attention", [Kiln_Attends, AttrSizedOperandSegments]> {
   let dtypes = "T, T, T, T, bool, i32, u32, i32 -> T, T+";
   let summary = "dropout(softmax(scale * q k^T + bias + mask)) v";
   let description = [{
@@ -292,7 +292,7 @@ def Kiln_DropoutAttentionOp : Kiln_Composite<"dropout_attention", [AttrSizedOper
   let hasVerifier = 1;
 }
 
-def Kiln_DropoutAttentionGradOp : Kiln_Composite<"dropout_attention_grad", [AttrSizedOperandSegments, Kiln_AllTypesMatch<"(C2)", ["query", "dquery"]>, Kiln_AllTypesMatch<"(C2)", ["key", "dkey"]>,
+def Kiln_DropoutAttentionGradOp : Kiln_Composite<"dropout_attention_grad", [Kiln_AttendsGrad, AttrSizedOperandSegments, Kiln_AllTypesMatch<"(C2)", ["query", "dquery"]>, Kiln_AllTypesMatch<"(C2)", ["key", "dkey"]>,
                                                                             Kiln_AllTypesMatch<"(C2)", ["value", "dvalue"]>, Kiln_AllTypesMatch<"(C3)", ["result", "gradient"]>]> {
   let dtypes = "T, T, T, T, T+, T, T, bool, i32, u32, i32 -> T, T, T, T";
   let summary = "the gradients of dropout_attention's query, key, value and bias, from its result's";
@@ -318,6 +318,57 @@ def Kiln_DropoutAttentionGradOp : Kiln_Composite<"dropout_attention_grad", [Attr
                    DefaultValuedAttr<BoolAttr, "false">:$causal, DefaultValuedAttr<I64Attr, "1">:$groups, OptionalAttr<I64Attr>:$sliding_window);
   let results = (outs Kiln_Tensor:$dquery, Kiln_Tensor:$dkey, Kiln_Tensor:$dvalue, Optional<Kiln_Tensor>:$dbias);
   let assemblyFormat = "$query `,` $key `,` $value `,` $result `,` $lse `,` $gradient (`bias` $bias^ `:` type($bias))? (`mask` $mask^ `:` type($mask))? (`start` $start^ `:` type($start))? `scale` $scale `drops` $seed (`,` $counters^)? `p` $p `stream` $stream attr-dict `:` type($query) `,` type($key) `,` type($value) `,` type($result) `,` type($lse) `,` type($seed) (`,` type($counters)^)? (`->` type($dbias)^)?";
+  let hasVerifier = 1;
+}
+
+def Kiln_CappedAttentionOp : Kiln_Composite<"capped_attention", [Kiln_Attends, AttrSizedOperandSegments]> {
+  let dtypes = "T, T, T, bool, i32 -> T, T+";
+  let summary = "softmax(softcap * tanh(scale * q k^T / softcap) + mask) v";
+  let description = [{
+    attention whose scores are bent to lie between -softcap and softcap before any is hidden. An op of its own, so that a backend
+    that knows attention alone is not asked for this.
+
+    (C1) query, key, value, mask, start, attributes and results are as attention's. (C9) `softcap` is a finite number above 0.
+
+    ```mlir
+    func.func @capped_attention(%q: tensor<2x4x6x8xf32>, %k: tensor<2x2x9x8xf32>, %v: tensor<2x2x9x16xf32>, %m: tensor<2x1x1x9xi1>) -> tensor<2x4x6x16xf32> {
+      %r = kiln.capped_attention %q, %k, %v mask %m scale 0.35 softcap 50.0 {causal = true, groups = 2 : i64, sliding_window = 4 : i64}
+          : tensor<2x4x6x8xf32>, tensor<2x2x9x8xf32>, tensor<2x2x9x16xf32>, tensor<2x1x1x9xi1> -> tensor<2x4x6x16xf32>
+      return %r : tensor<2x4x6x16xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Kiln_Tensor:$query, Kiln_Tensor:$key, Kiln_Tensor:$value, Optional<Kiln_Tensor>:$mask, Optional<Kiln_Scalar>:$start, F64Attr:$scale, F64Attr:$softcap,
+                   DefaultValuedAttr<BoolAttr, "false">:$causal, DefaultValuedAttr<I64Attr, "1">:$groups, OptionalAttr<I64Attr>:$sliding_window);
+  let results = (outs Kiln_Tensor:$result, Optional<Kiln_Tensor>:$lse);
+  let assemblyFormat = "$query `,` $key `,` $value (`mask` $mask^)? (`start` $start^ `:` type($start))? `scale` $scale `softcap` $softcap attr-dict `:` type($query) `,` type($key) `,` type($value) (`,` type($mask)^)? `->` type($result) (`,` type($lse)^)?";
+  let hasVerifier = 1;
+}
+
+def Kiln_CappedAttentionGradOp : Kiln_Composite<"capped_attention_grad", [Kiln_AttendsGrad, AttrSizedOperandSegments, Kiln_AllTypesMatch<"(C2)", ["query", "dquery"]>, Kiln_AllTypesMatch<"(C2)", ["key", "dkey"]>,
+                                                                          Kiln_AllTypesMatch<"(C2)", ["value", "dvalue"]>, Kiln_AllTypesMatch<"(C3)", ["result", "gradient"]>]> {
+  let dtypes = "T, T, T, T, T+, T, bool, i32 -> T, T, T";
+  let summary = "the gradients of capped_attention's query, key and value, from its result's";
+  let description = [{
+    As attention_grad, with t = tanh(scale * q k^T / softcap), softcap * t in place of the scores, and
+    dS = P * (g value^T - rowsum(g * result)) * (1 - t^2).
+
+    (C1) query, key, value, mask, start, attributes, result and lse fit together as capped_attention's. (C2) Gradients have their operands' types. (C3) g has the result's type.
+    (C9) is capped_attention's.
+
+    ```mlir
+    func.func @capped_attention_grad(%q: tensor<2x4x6x8xf32>, %k: tensor<2x4x9x8xf32>, %v: tensor<2x4x9x8xf32>, %o: tensor<2x4x6x8xf32>, %l: tensor<2x4x6xf32>, %g: tensor<2x4x6x8xf32>)
+        -> (tensor<2x4x6x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x9x8xf32>) {
+      %dq, %dk, %dv = kiln.capped_attention_grad %q, %k, %v, %o, %l, %g scale 0.35 softcap 2.0 {causal = true}
+          : tensor<2x4x6x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6xf32>
+      return %dq, %dk, %dv : tensor<2x4x6x8xf32>, tensor<2x4x9x8xf32>, tensor<2x4x9x8xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Kiln_Tensor:$query, Kiln_Tensor:$key, Kiln_Tensor:$value, Kiln_Tensor:$result, Kiln_Tensor:$lse, Kiln_Tensor:$gradient, Optional<Kiln_Tensor>:$mask, Optional<Kiln_Scalar>:$start, F64Attr:$scale, F64Attr:$softcap,
+                   DefaultValuedAttr<BoolAttr, "false">:$causal, DefaultValuedAttr<I64Attr, "1">:$groups, OptionalAttr<I64Attr>:$sliding_window);
+  let results = (outs Kiln_Tensor:$dquery, Kiln_Tensor:$dkey, Kiln_Tensor:$dvalue);
+  let assemblyFormat = "$query `,` $key `,` $value `,` $result `,` $lse `,` $gradient (`mask` $mask^)? (`start` $start^ `:` type($start))? `scale` $scale `softcap` $softcap attr-dict `:` type($query) `,` type($key) `,` type($value) `,` type($result) `,` type($lse) (`,` type($mask)^)?";
   let hasVerifier = 1;
 }
 

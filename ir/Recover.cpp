@@ -7,8 +7,10 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SetVector.h"
 
+#include <cmath>
 #include <limits>
 #include <optional>
+#include <utility>
 
 namespace kiln {
 
@@ -146,6 +148,7 @@ namespace {
 struct Scores {
   DotGeneralOp product;
   double scale = 1;
+  double softcap = 0; // 0: none
   bool causal = false;
   bool guarded = false;                 // where a query sees no key the shares are 0, as attention's are
   bool equal = false;                   // where a query sees no key the shares of all are the same: a finite mask
@@ -239,6 +242,14 @@ Value biasOf(Emit &e, Value added) {
   return bias;
 }
 
+/// A factor times tanh of what comes next, in which nothing is hidden: a soft cap.
+Value peelCap(TanhOp op, Scores &scores) {
+  if (scores.softcap > 0 || scores.bias || !(scores.scale > 0) || !std::isfinite(scores.scale))
+    return {};
+  scores.softcap = std::exchange(scores.scale, 1);
+  return op.getOperand();
+}
+
 /// One addition off the scores: of 0 and what hides a key, which is a mask, or of numbers.
 Value peelAdded(AddOp op, Scores &scores) {
   mlir::OpBuilder b(op);
@@ -258,6 +269,10 @@ Value peelAdded(AddOp op, Scores &scores) {
 /// One op off the scores: gives what it works on.
 Value peel(Value value, Scores &scores) {
   mlir::Operation *op = value.getDefiningOp();
+  if (auto bent = llvm::dyn_cast<TanhOp>(op))
+    return peelCap(bent, scores);
+  if (scores.softcap > 0 && llvm::isa<AddOp, SelectOp>(op)) // a key that is hidden before it is bent is seen
+    return {};
   if (auto added = llvm::dyn_cast<AddOp>(op))
     return peelAdded(added, scores);
   if (auto select = llvm::dyn_cast<SelectOp>(op)) {
@@ -423,8 +438,8 @@ void recover(DotGeneralOp shares, bool training) {
       elementOf(shares) != element)
     return;
   std::optional<Scores> scores = scoresOf(shares, softmax, from, begun);
-  if (!scores || (dropout && scores->equal)) // the mean of all values is of shares that are not dropped
-    return;
+  if (!scores || (dropout && (scores->equal || scores->softcap > 0)))
+    return; // the mean of all values is of shares that are not dropped; no op bends scores and drops shares
   mlir::OpBuilder b(shares);
   Emit e(b, shares.getLoc());
   DotGeneralOp product = scores->product;
@@ -450,6 +465,11 @@ void recover(DotGeneralOp shares, bool training) {
     result = e.create<DropoutAttentionOp>(inferred.type, mlir::Type(), query, key, value, bias, mask, start,
                                           dropout.getSeed(), dropout.getCounters(), scale, dropout.getPAttr(),
                                           dropout.getStreamAttr(), causal, none, none)
+                 .getResult();
+  else if (scores->softcap > 0)
+    result = e.create<CappedAttentionOp>(inferred.type, mlir::Type(), query, key, value, mask, start,
+                                         b.getF64FloatAttr(scores->scale * scores->softcap),
+                                         b.getF64FloatAttr(scores->softcap), causal, none, none)
                  .getResult();
   else if (bias)
     result = e.create<BiasedAttentionOp>(inferred.type, mlir::Type(), query, key, value, bias, mask, start, scale,

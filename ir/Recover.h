@@ -15,6 +15,7 @@ namespace kiln {
 /// -1e30 or less where it is added (where(seen, 0, v), (1 - seen) * v of a bool, where(x != 0, v, x)), -1e9 or less
 /// where it takes the scores' place; a query that sees no key then has the mean of all values, as it is written.
 /// -10000, which is added too, is none: beside it a score still counts. Looks at the ops of `block`, not into regions.
+/// Scores may be a factor times tanh of their own (capped_attention), where they are hidden behind that.
 /// With `training`, also where numbers are added to the scores, behind the scale (biased_attention), and with dropout
 /// on the shares (dropout_attention).
 void recoverAttention(mlir::Block &block, bool training = false);

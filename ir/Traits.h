@@ -47,6 +47,8 @@ template <typename Op> struct AxisBelowRank : mlir::OpTrait::TraitBase<Op, AxisB
     return detail::verifyAxis(op, static_cast<int64_t>(llvm::cast<Op>(op).getAxis()));
   }
 };
+template <typename Op> struct Attends : mlir::OpTrait::TraitBase<Op, Attends> {};
+template <typename Op> struct AttendsGrad : mlir::OpTrait::TraitBase<Op, AttendsGrad> {};
 template <typename Op> struct NoGradient : mlir::OpTrait::TraitBase<Op, NoGradient> {};
 
 } // namespace kiln

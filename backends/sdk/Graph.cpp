@@ -406,10 +406,12 @@ private:
     case OpCode::BiasedAttentionGrad:
     case OpCode::DropoutAttention:
     case OpCode::DropoutAttentionGrad:
+    case OpCode::CappedAttention:
+    case OpCode::CappedAttentionGrad:
       good = std::all_of(op.operands.begin(), op.operands.begin() + 3,
                          [&](uint32_t v) { return graph.type(v).rank() == 4; }) &&
              resultRank == 4 && op.integer("groups", 1) >= 1 && op.integer("sliding_window", 1) >= 1 &&
-             op.integer("sliding_window", 1) <= (int64_t{1} << 30);
+             op.integer("sliding_window", 1) <= (int64_t{1} << 30) && op.real("softcap", 1) > 0;
       break;
     case OpCode::RandomBits: // a counter of four words, one of them the element's
       good = op.operands.size() <= 4;

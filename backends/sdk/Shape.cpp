@@ -76,7 +76,8 @@ bool isOfShape(const Graph &graph, int32_t shape) {
   case KILN_SHAPE_ATTENTION:
     return isOnly(OpCode::Attention, OpCode::AttentionGrad) ||
            isOnly(OpCode::BiasedAttention, OpCode::BiasedAttentionGrad) ||
-           isOnly(OpCode::DropoutAttention, OpCode::DropoutAttentionGrad);
+           isOnly(OpCode::DropoutAttention, OpCode::DropoutAttentionGrad) ||
+           isOnly(OpCode::CappedAttention, OpCode::CappedAttentionGrad);
   case KILN_SHAPE_SINGLE:
     return whole.size() <= 1;
   default:

@@ -120,6 +120,7 @@ model Masked():
         q, k, v = split(permute(reshape(first(features), 1, B, 6, 12), 0, 2, 1, 3), 3, axis=1)
         seen    = reshape(iota(B) < 7, 1, 1, 1, B)
         y       = attention(q, k, v, mask=seen) + attention(q, k, v, causal=True, scale=0.5)
+        y       = y + attention(q, k, v, mask=seen, causal=True, window=4, softcap=0.7)
         return out(reshape(y, B, 24))
 
 train Masked:

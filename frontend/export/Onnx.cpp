@@ -32,7 +32,7 @@ std::vector<std::string> wholeOps(int opset) {
   std::vector<std::string> out = {
 #define KILN_ONNX(name, onnx, opset) "kiln." name,
 #include "ir/Ops.inc"
-      "kiln.softmax", "kiln.log_softmax", "kiln.layer_norm", "kiln.attention"};
+      "kiln.softmax", "kiln.log_softmax", "kiln.layer_norm", "kiln.attention", "kiln.capped_attention"};
   if (opset >= 20)
     out.emplace_back("kiln.gelu");
   return out;

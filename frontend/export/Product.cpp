@@ -115,8 +115,8 @@ void convolution(Graph &graph, Operation *op) {
 
 /// Two products and a softmax, where every query sees a key; else what the op is made of, which gives 0 where none is
 /// seen.
-void attention(Graph &graph, Operation *op) {
-  auto attention = llvm::cast<AttentionOp>(op);
+template <class Op> void attention(Graph &graph, Operation *op) {
+  auto attention = llvm::cast<Op>(op);
   llvm::SmallVector<Dim> q = dimsOf(attention.getQuery()), k = dimsOf(attention.getKey());
   std::optional<int64_t> more = (k[2] - q[2]).constant(); // of keys than of queries
   bool seesAny = !attention.getCausal() || (more && *more >= 0);
@@ -126,7 +126,12 @@ void attention(Graph &graph, Operation *op) {
   mlir::Type element = elementOf(attention.getQuery());
   std::string scores = graph.add(
       "MatMul", {graph.full(attention.getQuery()), graph.transposed(graph.full(attention.getKey()), {0, 1, 3, 2})});
-  scores = graph.add("Mul", {scores, graph.scalar(element, attention.getScale().convertToDouble())});
+  double scale = attention.getScale().convertToDouble(), cap = 1;
+  if constexpr (requires { attention.getSoftcap(); })
+    cap = attention.getSoftcap().convertToDouble();
+  scores = graph.add("Mul", {scores, graph.scalar(element, scale / cap)});
+  if constexpr (requires { attention.getSoftcap(); })
+    scores = graph.add("Mul", {graph.add("Tanh", {scores}), graph.scalar(element, cap)});
   if (attention.getCausal()) {
     std::string keys = graph.range(0, k[2]), queries = graph.range(k[2] - q[2], k[2]);
     std::string seen = graph.add("LessOrEqual", {keys, graph.reshaped(queries, {q[2]}, {q[2], Dim(1)})});
@@ -140,7 +145,8 @@ void attention(Graph &graph, Operation *op) {
 
 std::vector<Op> productOps() {
   return {
-      {"attention", "MatMul, Softmax, MatMul; where a query may see no key its parts", attention},
+      {"attention", "MatMul, Softmax, MatMul; where a query may see no key its parts", attention<AttentionOp>},
+      {"capped_attention", "the same, with Tanh before Softmax", attention<CappedAttentionOp>},
       {"dot_general", "MatMul, with Transpose and Reshape around it", dot},
       {"convolution", "Conv; of an image with zeros in it Reshape, Pad", convolution},
   };

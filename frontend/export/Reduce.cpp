@@ -131,6 +131,7 @@ std::vector<Op> reductionOps() {
       {"attention_grad", "", training},
       {"biased_attention_grad", "", training},
       {"dropout_attention_grad", "", training},
+      {"capped_attention_grad", "", training},
       {"softmax", "Softmax", softmax<false>},
       {"log_softmax", "LogSoftmax", softmax<true>},
       {"layer_norm", "LayerNormalization", layerNorm},

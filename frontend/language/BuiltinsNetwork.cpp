@@ -221,10 +221,21 @@ static std::optional<mlir::Value> attentionSinks(BoundCall &call, const Value &q
 }
 
 /// What is seen keeps its share of itself and the sink: of Z = sum e^s, Z / (Z + e^sink).
-static mlir::Value besideSinks(Emit &e, AttentionOp attention, mlir::Value sinks) {
-  mlir::Value sums = attention.getLse();
+static mlir::Value besideSinks(Emit &e, mlir::Value result, mlir::Value sums, mlir::Value sinks) {
   mlir::Value share = e.sigmoid(e.sub(sums, e.broadcastTo(sinks, {1}, dimsOf(sums))));
-  return e.mul(attention.getResult(), e.broadcastTo(share, {0, 1, 2}, dimsOf(attention.getResult())));
+  return e.mul(result, e.broadcastTo(share, {0, 1, 2}, dimsOf(result)));
+}
+
+/// attention's soft cap; 0 where there is none, nothing where it is wrong.
+static std::optional<double> attentionCap(BoundCall &call) {
+  if (!call.given(9))
+    return 0;
+  std::optional<double> cap = call.number(9);
+  if (!cap || (*cap > 0 && std::isfinite(*cap)))
+    return cap;
+  call.e.error(call.ranges[9], "a soft cap is a finite number above 0; this is " + describe(call.values[9]))
+      .withHelp("leave softcap out where scores have none");
+  return std::nullopt;
 }
 
 static Value attention(BoundCall &call) {
@@ -267,16 +278,25 @@ static Value attention(BoundCall &call) {
   Origins origins = {{q->originOf(0)}, {q->originOf(1)}, {q->originOf(2)}, {v->originOf(3)}};
   mlir::OpBuilder &b = call.e.builder();
   std::optional<mlir::Value> sinks = attentionSinks(call, *q);
-  if (!sinks)
+  std::optional<double> cap = attentionCap(call);
+  if (!sinks || !cap)
     return Value::error();
   mlir::Type sums;
   if (*sinks)
     sums = tensorType(llvm::ArrayRef(dimsOf(inferred.type)).drop_back(), inferred.type.getElementType());
-  auto made = emit.create<AttentionOp>(inferred.type, sums, q->tensor, k->tensor, v->tensor, *mask, *start,
-                                       b.getF64FloatAttr(*scale), b.getBoolAttr(*causal),
-                                       options.groups == 1 ? mlir::IntegerAttr() : b.getI64IntegerAttr(options.groups),
-                                       call.given(7) ? b.getI64IntegerAttr(*window) : mlir::IntegerAttr());
-  return Value::tensorOf(*sinks ? besideSinks(emit, made, *sinks) : made.getResult(), shared(std::move(origins)));
+  auto shares = options.groups == 1 ? mlir::IntegerAttr() : b.getI64IntegerAttr(options.groups);
+  auto back = call.given(7) ? b.getI64IntegerAttr(*window) : mlir::IntegerAttr();
+  mlir::Operation *made =
+      *cap > 0 ? emit.create<CappedAttentionOp>(inferred.type, sums, q->tensor, k->tensor, v->tensor, *mask, *start,
+                                                b.getF64FloatAttr(*scale), b.getF64FloatAttr(*cap),
+                                                b.getBoolAttr(*causal), shares, back)
+                     .getOperation()
+               : emit.create<AttentionOp>(inferred.type, sums, q->tensor, k->tensor, v->tensor, *mask, *start,
+                                          b.getF64FloatAttr(*scale), b.getBoolAttr(*causal), shares, back)
+                     .getOperation();
+  mlir::Value result = made->getResult(0);
+  return Value::tensorOf(*sinks ? besideSinks(emit, result, made->getResult(1), *sinks) : result,
+                         shared(std::move(origins)));
 }
 
 //===-- Indexed access --------------------------------------------------------------------------------------------===//
@@ -421,9 +441,10 @@ llvm::ArrayRef<Builtin> networkBuiltins() {
       // softmax(scale q kᵀ) v of [B, H, T, D]; the mask is true where a key is seen; a query that sees none gives 0;
       // with causal the last query is at the last key, or the first one at key `start`, and sees the last `window` keys
       // up to its own. Keys and values may have fewer heads: H / K of queries share one. `sinks`, f32[H], stand among a
-      // query's scores and take a share of what is seen.
+      // query's scores and take a share of what is seen. With `softcap` scores are softcap tanh(score / softcap).
       // torch.nn.functional.scaled_dot_product_attention.
-      {"attention", "q, k, v, mask=None, causal=False, scale=None, start=None, window=None, sinks=None", attention},
+      {"attention", "q, k, v, mask=None, causal=False, scale=None, start=None, window=None, sinks=None, softcap=None",
+       attention},
       // -log softmax(logits)[target]: logits [..., C], targets [...] (or shares [..., C]), a weight for each class.
       // torch.nn.functional.cross_entropy.
       {"cross_entropy", "logits, targets, ignore_index=-100, smoothing=0.0, reduction=\"mean\", weight=None",

@@ -37,7 +37,7 @@ static mlir::Value newestRows(Emit &e, int64_t count, mlir::Value end, mlir::Val
 /// Attention that looks back over a window alone keeps the window's keys and values: position p in place p modulo its
 /// length. One new position takes the place of the one that it no longer sees, and all places are seen; several see the
 /// earlier ones, in their order, in front of their own.
-void StepDeriver::keepWindow(Emit &e, AttentionOp op, const std::string &name, int64_t window) {
+template <class Op> void StepDeriver::keepWindow(Emit &e, Op op, const std::string &name, int64_t window) {
   mlir::Type index = position_.getType(), element = elementOf(position_);
   mlir::Value zero = e.splatInt(index, 0), length = e.splatInt(index, window), time = e.extent(time_, element);
   auto keep = [&](const std::string &kind, mlir::Value rows) -> mlir::Value {
@@ -126,7 +126,7 @@ mlir::Value StepDeriver::ringPlaces(Emit &e, int64_t window, const Dim &count) {
   return e.sub(position, e.op<RemOp>(e.add(e.sub(position, numbers), length), length));
 }
 
-bool StepDeriver::visitAttention(AttentionOp op) {
+template <class Op> bool StepDeriver::visitAttention(Op op) {
   auto done = [&] { return (!op.getLse() || set(op.getLse(), 2)) && set(op.getResult(), 2); };
   Axis query = axisOf(op.getQuery()), key = axisOf(op.getKey()), value = axisOf(op.getValue());
   Axis mask = op.getMask() ? axisOf(op.getMask()) : none;
@@ -154,5 +154,8 @@ bool StepDeriver::visitAttention(AttentionOp op) {
   op.getStartMutable().assign(position_);
   return done();
 }
+
+template bool StepDeriver::visitAttention(AttentionOp op);
+template bool StepDeriver::visitAttention(CappedAttentionOp op);
 
 } // namespace kiln::language

@@ -122,7 +122,7 @@ bool StepDeriver::visit(mlir::Operation &op) {
       .Case([&](ConcatOp concat) { return visitConcat(concat); })
       .Case([&](GatherOp gather) { return visitGather(gather); })
       .Case([&](DotGeneralOp dot) { return visitDot(dot); })
-      .Case([&](AttentionOp attention) { return visitAttention(attention); })
+      .Case<AttentionOp, CappedAttentionOp>([&](auto attention) { return visitAttention(attention); })
       .Case([&](ScanOp scan) { return visitScan(scan); })
       .Case([&](CumSumOp) { return visitRunningSum(op); })
       .Case([&](PadOp pad) { return visitPad(pad); })

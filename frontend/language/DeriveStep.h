@@ -86,7 +86,7 @@ private:
   bool visitConcat(ConcatOp op);
   bool visitGather(GatherOp op);
   bool visitDot(DotGeneralOp op);
-  bool visitAttention(AttentionOp op);
+  template <class Op> bool visitAttention(Op op);
   bool visitScan(ScanOp op);
   bool visitRunningSum(mlir::Operation &op);
   bool visitPad(PadOp op);
@@ -100,7 +100,7 @@ private:
   bool cacheScores(mlir::Value tokens);
   mlir::Value ringRows(Emit &e, int64_t window, const std::string &state, mlir::Value rows);
   mlir::Value ringPlaces(Emit &e, int64_t window, const Dim &count);
-  void keepWindow(Emit &e, AttentionOp op, const std::string &name, int64_t window);
+  template <class Op> void keepWindow(Emit &e, Op op, const std::string &name, int64_t window);
   mlir::Value cached(Emit &e, const std::string &name, mlir::Value rows);
   mlir::Value lastOf(Emit &e, mlir::Value value, const Dim &row);
 

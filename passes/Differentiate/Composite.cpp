@@ -175,6 +175,19 @@ LogicalResult biasedAttentionRule(BiasedAttentionOp op, Backward &b) {
   return success();
 }
 
+LogicalResult cappedAttentionRule(CappedAttentionOp op, Backward &b) {
+  Emit e = b.emit(op);
+  Value g = b.gradient(op.getResult());
+  auto gradients = e.create<CappedAttentionGradOp>(
+      op.getQuery().getType(), op.getKey().getType(), op.getValue().getType(), op.getQuery(), op.getKey(),
+      op.getValue(), op.getResult(), op.getLse(), g, op.getMask(), op.getStart(), op.getScaleAttr(),
+      op.getSoftcapAttr(), op.getCausalAttr(), op.getGroupsAttr(), op.getSlidingWindowAttr());
+  b.give(op.getQuery(), gradients.getDquery());
+  b.give(op.getKey(), gradients.getDkey());
+  b.give(op.getValue(), gradients.getDvalue());
+  return success();
+}
+
 LogicalResult dropoutAttentionRule(DropoutAttentionOp op, Backward &b) {
   Emit e = b.emit(op);
   Value g = b.gradient(op.getResult());
@@ -206,6 +219,7 @@ void addCompositeRules(RuleTable &rules) {
   rules.add<AttentionOp>(attentionRule);
   rules.add<BiasedAttentionOp>(biasedAttentionRule);
   rules.add<DropoutAttentionOp>(dropoutAttentionRule);
+  rules.add<CappedAttentionOp>(cappedAttentionRule);
 }
 
 } // namespace kiln

@@ -2,6 +2,7 @@
 
 #include "passes/Differentiate/Prepare.h"
 
+#include "ir/Classes.h"
 #include "passes/Differentiate/Backward.h"
 #include "passes/support/Branches.h"
 #include "passes/support/Composites.h"
@@ -22,15 +23,11 @@ bool isNarrow(Operation *op) {
   });
 }
 
-bool isAttentionGradient(Operation *op) {
-  return llvm::isa<AttentionGradOp, BiasedAttentionGradOp, DropoutAttentionGradOp>(op);
-}
-
 /// Whether what attention's backward half reads is read by ops of another kind: by that half's own parts.
 bool isOpened(Operation *op) {
-  if (!llvm::isa<AttentionOp, BiasedAttentionOp, DropoutAttentionOp>(op) || op->getNumResults() < 2)
+  if (!op->hasTrait<Attends>() || op->getNumResults() < 2)
     return false;
-  return llvm::any_of(op->getResult(1).getUsers(), [](Operation *user) { return !isAttentionGradient(user); });
+  return llvm::any_of(op->getResult(1).getUsers(), [](Operation *user) { return !isAttentionGrad(user); });
 }
 
 /// The ops whose gradients may be asked for: those that what the function gives, or what a `kiln.gradient` is of, comes
@@ -66,7 +63,7 @@ void decomposeUnruled(mlir::func::FuncOp function) {
     llvm::DenseSet<Operation *> wanted = followed(function);
     SmallVector<DecomposableOpInterface> composites;
     function.walk([&](DecomposableOpInterface op) {
-      bool unruled = !rules.find(op) && (!isAttentionGradient(op) || wanted.contains(op));
+      bool unruled = !rules.find(op) && (!isAttentionGrad(op) || wanted.contains(op));
       if (unruled || isOpened(op) || (isNarrow(op) && !llvm::isa<CustomOp>(op)))
         composites.push_back(op);
     });
@@ -99,6 +96,7 @@ void prepareOps(mlir::func::FuncOp function) {
   keepAttentionSums<AttentionOp>(function);
   keepAttentionSums<BiasedAttentionOp>(function);
   keepAttentionSums<DropoutAttentionOp>(function);
+  keepAttentionSums<CappedAttentionOp>(function);
 }
 
 void prepare(mlir::func::FuncOp function) {

@@ -46,7 +46,7 @@ mlir::ModuleOp moduleOf(const std::string &file) {
 std::vector<Case> allCases() {
   std::vector<Case> cases;
   for (const char *file : {"symbolic", "control", "types", "large", "attention", "attention_places", "attention_biased",
-                           "attention_dropout"})
+                           "attention_dropout", "attention_capped"})
     for (mlir::func::FuncOp function : moduleOf(file).getOps<mlir::func::FuncOp>())
       cases.push_back({file, function.getName().str()});
   return cases;

@@ -211,6 +211,38 @@ added("masked", ", mask=((iota(9)[:, None] + 3 * iota(11)) % 4 != 0)[None, None]
       (torch.arange(9)[:, None] + 3 * torch.arange(11)) % 4 != 0)
 added("causal_longer", ", causal=True", (2, 1, 9, 21), (1, 1, 9, 21), torch.ones(9, 21).tril(12).bool())
 added("causal_shorter", ", causal=True", (1, 1, 20, 12), (1, 1, 20, 12), torch.ones(20, 12).tril(-8).bool())
+
+
+def capped(name, expression, sizes, cap, seen=None, times=1.0, sinks=False):
+    """Scores with a soft cap, of `sizes` (heads of queries and keys, queries, keys); `seen` bool of queries by keys. A query that
+    sees no key gives 0."""
+    h, pairs, t, s = sizes
+    q, k, v = (torch.round(torch.randn(1, n, m, d) * 100 * f).div(100).tolist()
+               for n, m, d, f in ((h, t, 4, times), (pairs, s, 4, 1.0), (pairs, s, 3, 1.0)))
+
+    def attention(q, k, v, w):
+        k, v = (x.repeat_interleave(h // pairs, 1) for x in (k, v))
+        scores = cap * torch.tanh(q @ k.mT / 2 / cap)
+        mask = torch.ones(t, s, dtype=torch.bool) if seen is None else (w > 0.5 if isinstance(seen, str) else seen)
+        some = mask.any(-1, keepdim=True)
+        scores = torch.where(mask, scores, torch.where(some, -inf, 0.0))
+        if sinks:
+            scores = torch.cat([scores, w[None, :, None, None].expand(1, h, t, 1)], -1)
+        return torch.where(some, scores.softmax(-1), 0.0)[..., :s] @ v
+
+    w = [0.5, -1.0] if sinks else Data([[float((3 * i + 5 * j) % 4 > 1 and i != 0) for j in range(s)] for i in range(t)])
+    case(f"capped_{name}", f"attention(x, y, z{expression}, softcap={cap})", attention, q, k, v, w)
+
+
+capped("few", ", mask=w > 0.5", (2, 2, 3, 5), 1.5, "w")
+capped("many", ", mask=w > 0.5", (1, 1, 9, 19), 1.5, "w")
+capped("little", "", (1, 1, 9, 9), 50.0)
+capped("large_scores", "", (1, 1, 9, 11), 2.0, times=100.0)
+capped("zeros", "", (1, 1, 9, 11), 2.0, times=0.0)
+capped("causal_shorter", ", causal=True", (1, 1, 20, 12), 2.0, torch.ones(20, 12).tril(-8).bool())
+capped("window_of_shared", ", causal=True, window=3", (4, 2, 9, 9), 0.5, torch.ones(9, 9).tril().triu(-2).bool())
+capped("step_of_shared", ", causal=True, window=3", (4, 2, 1, 9), 0.5, torch.ones(1, 9).triu(6).bool())
+capped("sinks", ", causal=True, sinks=w", (2, 1, 9, 9), 2.0, torch.ones(9, 9).tril().bool(), sinks=True)
 case("attend", "attend(x, y, z > 0.5)",
      lambda x, y, z: (torch.nan_to_num(torch.where(z > 0.5, x, -inf).softmax(1))[:, :, None] * y).sum(1),
      [[1.0, 2.0, 0.5], [0.0, 1.0, 2.0]], [[[1.0], [2.0], [3.0]], [[4.0], [5.0], [6.0]]],

@@ -241,7 +241,7 @@ void Generator::convolution(mlir::Value x) {
 }
 
 /// A matrix's rows over another's, in two heads that are alike, and may share keys; from a place of their own, or in a
-/// window, or with dropout on the shares.
+/// window, or with dropout on the shares, or with a soft cap on the scores.
 void Generator::attention(mlir::Value x) {
   if (rank(x) != 2)
     return;
@@ -267,6 +267,12 @@ void Generator::attention(mlir::Value x) {
                                                 window)
                     .getResult());
   }
+  if (below(4) == 0)
+    return keep(emit_
+                    .create<CappedAttentionOp>(q.getType(), mlir::Type(), q, k, v, none, start, scale,
+                                               builder_.getF64FloatAttr(0.8), builder_.getBoolAttr(causal), groups,
+                                               window)
+                    .getResult());
   auto op = emit_.create<AttentionOp>(q.getType(), mlir::Type(), q, k, v, none, start, scale,
                                       builder_.getBoolAttr(causal), groups, window);
   keep(op.getResult());

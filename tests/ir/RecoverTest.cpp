@@ -19,7 +19,9 @@ struct Written {
   std::string fill = "0xFFF0000000000000";
   std::string scaling = "mul"; // or div, or none
   std::string factor = "0.5";
-  bool turned = false; // keys come as [D, S]
+  std::string cap;         // of scores, where they have one: cap tanh(score / cap), or cap tanh(score)
+  bool capsHidden = false; // what is hidden too
+  bool turned = false;     // keys come as [D, S]
   bool sharesRead = false, scoresRead = false;
   bool drops = false, dropsRead = false; // dropout on the shares
   int axis = -1;                         // of the softmax
@@ -42,6 +44,13 @@ std::string textOf(const Written &w) {
             w.scaling + " %s0, %cb : " + plane + "\n";
     scores = "%s1";
   }
+  auto cap = [&] {
+    text += "%cap = kiln.constant dense<" + w.cap + "> : " + plane + " : " + plane + "\n%bent = kiln.tanh " + scores +
+            " : " + plane + "\n%s3 = kiln.mul %bent, %cap : " + plane + "\n";
+    scores = "%s3";
+  };
+  if (!w.cap.empty() && !w.capsHidden)
+    cap();
   if (w.masked) {
     text += "%i = kiln.iota 0 : tensor<5xi32>\n"
             "%r = kiln.reshape %i : tensor<5xi32> -> tensor<1x5xi32>\n"
@@ -69,6 +78,8 @@ std::string textOf(const Written &w) {
             (w.keptWhereTrue ? scores + ", %fb" : "%fb, " + scores) + " : " + bools + ", " + plane + "\n";
     scores = "%s2";
   }
+  if (!w.cap.empty() && w.capsHidden)
+    cap();
   text += "%w = kiln.softmax " + scores + ", " + std::to_string(w.axis < 0 ? std::stoi(last) : w.axis) + " : " + plane +
           "\n";
   if (w.drops)
@@ -118,6 +129,7 @@ bool isFound(const std::string &text, bool training = false) {
   function.walk([&](AttentionOp) { found = true; });
   function.walk([&](BiasedAttentionOp) { found = true; });
   function.walk([&](DropoutAttentionOp) { found = true; });
+  function.walk([&](CappedAttentionOp) { found = true; });
   function.walk([&](SoftmaxOp) { scores = true; });
   EXPECT_NE(found, scores); // one or the other
   return found;
@@ -262,6 +274,30 @@ TEST(Recover, AttentionInItsForms) {
             EXPECT_TRUE(isFound(w)) << textOf(w);
           }
         }
+}
+
+TEST(Recover, ScoresWithASoftCap) {
+  for (bool masked : {true, false})
+    for (const char *scaling : {"mul", "div", "none"}) {
+      Written w;
+      w.masked = masked, w.scaling = scaling, w.cap = "3.0";
+      EXPECT_TRUE(isFound(w)) << textOf(w);
+      mlir::OwningOpRef<mlir::ModuleOp> module = testing::parse(textOf(w));
+      mlir::func::FuncOp function = testing::functionIn(*module);
+      recoverAttention(function.getBody().front());
+      function.walk([&](CappedAttentionOp op) {
+        double factor = w.scaling == "mul" ? 0.5 : w.scaling == "div" ? 2 : 1;
+        EXPECT_DOUBLE_EQ(op.getSoftcap().convertToDouble(), 3);
+        EXPECT_DOUBLE_EQ(op.getScale().convertToDouble(), 3 * factor);
+      });
+      w.drops = true; // which is no op
+      EXPECT_FALSE(isFound(w)) << textOf(w);
+    }
+  std::vector<Written> others(2);
+  others[0].cap = "-3.0";
+  others[1].cap = "3.0", others[1].capsHidden = true; // a key that is hidden has a share
+  for (const Written &w : others)
+    EXPECT_FALSE(isFound(w)) << textOf(w);
 }
 
 TEST(Recover, MasksThatAreCausal) {

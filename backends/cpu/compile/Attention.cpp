@@ -17,7 +17,8 @@ bool buildAttention(KernelBuilder &builder) {
   const Op *odd = nullptr,
            *op = sdk::onlyWhole(graph,
                                 {OpCode::Attention, OpCode::AttentionGrad, OpCode::BiasedAttention,
-                                 OpCode::BiasedAttentionGrad, OpCode::DropoutAttention, OpCode::DropoutAttentionGrad},
+                                 OpCode::BiasedAttentionGrad, OpCode::DropoutAttention, OpCode::DropoutAttentionGrad,
+                                 OpCode::CappedAttention, OpCode::CappedAttentionGrad},
                                 odd);
   if (!op)
     return builder.error = (opName(odd->code) + " cannot stand in one kernel with attention").str(), false;
@@ -262,9 +263,9 @@ void AttentionLowering::packPanel(Emitter &e, Value from, Value apart, Value cou
 
 void AttentionLowering::scaleArea(Emitter &e, Value from, Value elements) const {
   Code &code = e.code;
-  if (op.scale == 1.0)
+  if (scoreScale() == 1.0)
     return;
-  Value factor = code.constant(vectorType(e), op.scale);
+  Value factor = code.constant(vectorType(e), scoreScale());
   code.loop(code.integer(0), elements, lanes, [&](Value i) {
     Value place = code.address(from, i, bytes);
     code.store(code.here<arith::MulFOp>(code.loadHere(vectorType(e), place, bytes), factor), place, bytes);
@@ -329,18 +330,6 @@ void AttentionLowering::multiplyPanel(Emitter &e, const Task &task, const Panel 
                 [&] { across(columns - whole, code.integer(whole)); });
 }
 
-void AttentionLowering::scoresOfPanel(Emitter &e, const Task &task, const Panel &panel, Value before) const {
-  Code &code = e.code;
-  Value to = at(e, e.workerScratch(scores), panel.begin, 0), keys = code.sub(panel.limit, panel.begin);
-  if (form.biased) { // it lies there when the product is added to it
-    Value from = code.address(pointer(e, bias, task, panel.first), panel.begin, bytes);
-    packPanel(e, from, apart(e, bias), panel.count, keys, to);
-  }
-  Area left = place(e, keyRows, form.width);
-  left.base = code.address(left.base, code.mul(before, code.integer(left.stride)), bytes);
-  multiplyRows(e, left, {e.workerScratch(queryPanel), columns}, {to, columns}, keys, task.width, form.biased);
-}
-
 void AttentionLowering::storePanel(Emitter &e, const Rows &rows, const Task &task, const Panel &panel, const Area &from,
                                    const Extent &size, llvm::function_ref<Value(Value)> factor) const {
   if (!rows.exists())
@@ -363,45 +352,6 @@ void AttentionLowering::storePanel(Emitter &e, const Rows &rows, const Task &tas
     }
     code.loop(code.integer(0), end, lanes, [&](Value n) { store(n, code.firstLanes(code.sub(end, n), lanes)); });
   });
-}
-
-Value AttentionLowering::shown(Emitter &e, Indices place, Value exists) const {
-  for (auto [index, dim] : llvm::zip(place, graph.type(form.mask).dims))
-    if (dim.isOne())
-      index = e.zero();
-  return e.vector(e.value(form.mask, place, Mask{exists, {}}));
-}
-
-Value AttentionLowering::hidden(Emitter &e, const Task &task, const Panel &panel, Value key, int64_t vector,
-                                bool diagonal) const {
-  Code &code = e.code;
-  Value result;
-  Value first = code.add(panel.first, code.integer(vector * lanes));
-  if (diagonal && op.causal) {
-    Value ahead = code.sub(key, code.add(task.offset, first)); // of lane 0's own place
-    result = code.firstLanes(ahead, lanes);
-    if (op.slidingWindow) { // lanes from ahead + window on have it behind their window
-      Value near = code.firstLanes(code.add(ahead, code.integer(op.slidingWindow)), lanes);
-      Value behind = code.op<arith::XOrIOp>(near, code.constantInt(near.getType(), 1));
-      result = code.op<arith::OrIOp>(result, behind);
-    }
-  }
-  if (form.masked) {
-    Value exists = code.firstLanes(code.sub(panel.count, code.integer(vector * lanes)), lanes);
-    Value seen = shown(e, {e.at(task.batch), e.at(task.head), e.at(first, 1), e.at(key)}, exists);
-    Value masked = code.op<arith::XOrIOp>(seen, code.constantInt(seen.getType(), 1));
-    result = result ? code.op<arith::OrIOp>(result, masked) : masked;
-  }
-  return result;
-}
-
-Value AttentionLowering::masked(Emitter &e, const Task &task, const Panel &panel, Value key, int64_t vector,
-                                bool diagonal, Value score) const {
-  Value lanesHidden = hidden(e, task, panel, key, vector, diagonal);
-  if (!lanesHidden)
-    return score;
-  Value lowest = e.code.constant(vectorType(e), -std::numeric_limits<double>::infinity());
-  return e.code.here<arith::SelectOp>(lanesHidden, lowest, score);
 }
 
 //===-- Forward --------------------------------------------------------------------------------------------------===//
@@ -531,7 +481,7 @@ void AttentionLowering::forwardPanel(Emitter &e, const Task &task, const Panel &
       Values next;
       for (int64_t v = 0; v < vectors; ++v) {
         Value place = at(e, shares, key, v), score = code.loadHere(type, place, bytes);
-        Value seen = masked(e, task, panel, key, v, diagonal, score);
+        Value seen = masked(e, task, panel, key, v, diagonal, capped(code, bent(code, score)));
         if (seen != score)
           code.store(seen, place, bytes);
         next.push_back(larger(code, seen, carried[v]));

@@ -17,8 +17,9 @@
 // its scratch, over its panels in order. Where batches and heads are few, queries are shared out here too; each part
 // has sums of its own, and a second phase adds them up, in the order of the parts: the same bits, whoever took them.
 //
-// With dropout a share is drawn for where it is computed, in both halves (AttentionDrop.cpp): with Z what is made of a
-// 1, dv += (Z P)^T g and dS = P (Z g v^T - rowsum(g result)).
+// With a soft cap scores are bent as they are masked (AttentionScores.cpp). With dropout a share is drawn for where it
+// is computed, in both halves (AttentionDrop.cpp): with Z what is made of a 1, dv += (Z P)^T g and dS = P (Z g v^T -
+// rowsum(g result)).
 //
 // Operands and results may be transposed on their way (heads beside each other in a row), as long as rows are
 // contiguous: they are read and written where they lie.
@@ -181,6 +182,14 @@ private:
                   const Extent &size, llvm::function_ref<Value(Value row)> factor) const;
   Area place(Emitter &e, int64_t area, const Extent &size) const; // with rows of that size, in whole vectors
   int64_t stride(const Extent &size) const { return roundUp(graph.bound(size), lanes); }
+
+  /// What a query is times before its products with keys: the scale, over a cap where there is one.
+  double scoreScale() const;
+  /// tanh of such a product where there is a cap, else itself; and of that the score.
+  Value bent(Code &code, Value score) const;
+  Value capped(Code &code, Value bent) const;
+  /// The slope of a score before it was bent, from that of the score.
+  Value unbent(Code &code, Value slope, Value bent) const;
 
   /// x > y ? x : y, which is one instruction; NaN shows in the sum.
   static Value larger(Code &code, Value x, Value y);

@@ -255,15 +255,15 @@ void AttentionLowering::slopesOf(Emitter &e, const Task &task, const Panel &pane
   auto pass = [&](Value from, Value to, bool diagonal) {
     code.loop(from, to, 1, [&](Value key) {
       for (int64_t v = 0; v < vectors; ++v) {
-        Value score = code.loadHere(type, at(e, ofScores, key, v), bytes);
-        score = masked(e, task, panel, key, v, diagonal, score);
+        Value curve = bent(code, code.loadHere(type, at(e, ofScores, key, v), bytes));
+        Value score = masked(e, task, panel, key, v, diagonal, capped(code, curve));
         Value share = emitExp(code, code.here<arith::SubFOp>(score, lse[static_cast<size_t>(v)]));
         code.store(share, at(e, ofScores, key, v), bytes);
         if (form.drops) // slopes come next
           continue;
         Value slope = code.loadHere(type, at(e, ofSlopes, key, v), bytes);
         slope = code.here<arith::MulFOp>(code.here<arith::SubFOp>(slope, delta[static_cast<size_t>(v)]), share);
-        code.store(slope, at(e, ofSlopes, key, v), bytes);
+        code.store(unbent(code, slope, curve), at(e, ofSlopes, key, v), bytes);
       }
     });
   };

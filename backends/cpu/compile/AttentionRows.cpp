@@ -80,7 +80,7 @@ Value AttentionLowering::scoresOf(Emitter &e, const Task &task, const Single &on
   Code &code = e.code;
   VectorType type = vectorType(e);
   Value shares = e.workerScratch(scores), ofQuery = e.workerScratch(queryPanel);
-  Value from = pointer(e, query, task, one.row), factor = code.constant(type, op.scale);
+  Value from = pointer(e, query, task, one.row), factor = code.constant(type, scoreScale());
   code.loop(code.integer(0), task.width, lanes, [&](Value d) { // with zeros up to a whole vector
     Value mask = code.firstLanes(code.sub(task.width, d), lanes);
     Value part = code.maskedLoad(type, code.address(from, d, bytes), mask, bytes);
@@ -90,7 +90,7 @@ Value AttentionLowering::scoresOf(Emitter &e, const Task &task, const Single &on
   return code
       .loop(one.begin, one.limit, lanes, {lowest},
             [&](Value key, ValueRange carried) -> Values {
-              Value score = dots(e, task, one, key);
+              Value score = capped(code, bent(code, dots(e, task, one, key)));
               if (form.biased) {
                 Value there = code.address(pointer(e, bias, task, one.row), key, bytes);
                 Value exists = code.firstLanes(code.sub(task.keys, key), lanes);

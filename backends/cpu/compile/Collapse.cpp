@@ -335,6 +335,8 @@ private:
     case OpCode::BiasedAttentionGrad:
     case OpCode::DropoutAttention:
     case OpCode::DropoutAttentionGrad:
+    case OpCode::CappedAttention:
+    case OpCode::CappedAttentionGrad:
       for (uint32_t v : op.operands)
         keepAll(v);
       for (uint32_t v : op.results)

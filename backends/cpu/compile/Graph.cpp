@@ -95,8 +95,8 @@ static bool convertAttribute(const sdk::Op &source, const sdk::Attr &attr, Op &o
     return name == "kind" ? readCombine(attr.string, op.combine) : readPredicate(attr.string, op.predicate);
   if (name == "value")
     return op.bytes = attr.string, true;
-  if (name == "scale" || name == "p")
-    return (name == "p" ? op.p : op.scale) = attr.number, true;
+  if (name == "scale" || name == "p" || name == "softcap")
+    return (name == "p" ? op.p : name == "scale" ? op.scale : op.softcap) = attr.number, true;
   auto extents = [&](SmallVectorImpl<Extent> &list) {
     for (const kiln_extent &extent : source.extents(attr.name))
       list.emplace_back(extent);
@@ -132,7 +132,7 @@ static bool convertAttribute(const sdk::Op &source, const sdk::Attr &attr, Op &o
 bool isAttention(OpCode code) {
   return code == OpCode::Attention || code == OpCode::AttentionGrad || code == OpCode::BiasedAttention ||
          code == OpCode::BiasedAttentionGrad || code == OpCode::DropoutAttention ||
-         code == OpCode::DropoutAttentionGrad;
+         code == OpCode::DropoutAttentionGrad || code == OpCode::CappedAttention || code == OpCode::CappedAttentionGrad;
 }
 
 static bool isKnown(OpCode code) { return infoOf(code).primitive || isAttention(code); }

@@ -69,7 +69,7 @@ struct Op {
   llvm::SmallVector<int64_t, 4> axes; // broadcast, reduce, reverse; transpose's permutation
   int64_t axis = 0, batchDims = 0, stream = 0, k = 0, groups = 1, slidingWindow = 0;
   bool reverse = false, exclusive = false, descending = false, causal = false;
-  double scale = 1, p = 0;
+  double scale = 1, p = 0, softcap = 0;
   Predicate predicate = Predicate::Eq;
   Combine combine = Combine::Sum;
   llvm::SmallVector<Extent, 4> starts, lowExtents, highExtents; // slice; pad

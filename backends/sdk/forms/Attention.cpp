@@ -227,6 +227,14 @@ std::string AttentionPrinter::exponential(const std::string &x) {
   return emitter.unary(OpCode::Exp, here("(" + x + ")"), KILN_F32).text;
 }
 
+std::string AttentionPrinter::scoreOf(const std::string &product) {
+  if (!(form.softcap > 0))
+    return product + " * " + literal(form.scale);
+  Expr x = here("(" + product + " * " + literal(form.scale / form.softcap) + ")");
+  emitter.line("const " + scalar + " bent = " + emitter.unary(OpCode::Tanh, x, KILN_F32).text + ";");
+  return "bent * " + literal(form.softcap);
+}
+
 std::string AttentionPrinter::logOfSum(const std::string &total, const std::string &divisor, const std::string &most) {
   return "(" + total + " == " + zero + " ? " + emitter.neutral("min", KILN_F32).text + " : " + most + " + " +
          emitter.unary(OpCode::Log, here(divisor), KILN_F32).text + ")";
@@ -273,7 +281,7 @@ bool Printer::forward() {
   emitter.line(scalar + " scores[" + std::to_string(tile) + "], highest = most;");
   openRows();
   std::string score = dot("q", "k", form.width.value), away = hidden(here("row"), here("(first + j)"));
-  emitter.line("scores[j] = " + away + " ? " + minusInfinity() + " : " + score + " * " + literal(form.scale) + ";");
+  emitter.line("scores[j] = " + away + " ? " + minusInfinity() + " : " + scoreOf(score) + ";");
   // A NaN is the highest of all, and stays.
   emitter.line("if (highest == highest && !(scores[j] <= highest)) highest = scores[j];");
   emitter.close();
@@ -318,11 +326,10 @@ bool Printer::queryGradient(uint32_t delta) {
   openKeys();
   openRows();
   std::string score = dot("q", "k", form.width.value), away = hidden(here("row"), here("(first + j)"));
-  emitter.line("const " + scalar + " s = " + away + " ? " + minusInfinity() + " : " + score + " * " +
-               literal(form.scale) + ";");
+  emitter.line("const " + scalar + " s = " + away + " ? " + minusInfinity() + " : " + scoreOf(score) + ";");
   std::string weight = exponential("s - lse"), slope = dot("g", "v", form.valueWidth.value);
-  emitter.line("const " + scalar + " ds = first + j < " + keys + " ? " + weight + " * (" + slope +
-               " - delta) : " + zero + ";");
+  emitter.line("const " + scalar + " ds = first + j < " + keys + " ? " + weight + " * (" + slope + " - delta)" +
+               unbent() + " : " + zero + ";");
   addTo("dq", "ds", "k", form.width.value);
   emitter.close();
   closeTiles();
@@ -356,15 +363,14 @@ bool Printer::keyGradients(uint32_t delta) {
              {"delta", 0, 1, delta}});
   openRows();
   std::string score = dot("k", "q", form.width.value), away = hidden(here("(first + j)"), here("row"));
-  emitter.line("const " + scalar + " s = " + away + " ? " + minusInfinity() + " : " + score + " * " +
-               literal(form.scale) + ";");
+  emitter.line("const " + scalar + " s = " + away + " ? " + minusInfinity() + " : " + scoreOf(score) + ";");
   emitter.line("const " + scalar + " lse = " + streamed("lse", "j", "0") + ";");
   emitter.line("const " + scalar + " delta = " + streamed("delta", "j", "0") + ";");
   emitter.line("const " + scalar + " weight = first + j < " + queries + " ? " + exponential("s - lse") + " : " + zero +
                ";");
   addTo("dv", "weight", "g", form.valueWidth.value);
   std::string slope = dot("v", "g", form.valueWidth.value);
-  emitter.line("const " + scalar + " ds = weight * (" + slope + " - delta);");
+  emitter.line("const " + scalar + " ds = weight * (" + slope + " - delta)" + unbent() + ";");
   addTo("dk", "ds", "q", form.width.value);
   emitter.close();
   closeTiles();
@@ -376,7 +382,10 @@ bool Printer::keyGradients(uint32_t delta) {
 
 bool buildAttention(Builder &builder) {
   const Graph &graph = builder.graph;
-  const Op *odd = nullptr, *op = onlyWhole(graph, {OpCode::Attention, OpCode::AttentionGrad}, odd);
+  const Op *odd = nullptr,
+           *op = onlyWhole(
+               graph, {OpCode::Attention, OpCode::AttentionGrad, OpCode::CappedAttention, OpCode::CappedAttentionGrad},
+               odd);
   if (!op)
     return false;
   const AttentionKernel form(graph, *op);

@@ -10,11 +10,11 @@ namespace kiln::sdk {
 struct AttentionKernel : AttentionForm<Graph, kiln_extent> {
   AttentionKernel(const Graph &graph, const Op &op)
       : AttentionForm(graph, op), op(&op), causal(op.integer("causal") != 0), scale(op.real("scale", 1)),
-        groups(op.integer("groups", 1)), window(op.integer("sliding_window")) {}
+        softcap(op.real("softcap", 0)), groups(op.integer("groups", 1)), window(op.integer("sliding_window")) {}
 
   const Op *op;
   bool causal;
-  double scale;
+  double scale, softcap;  // 0: none
   int64_t groups, window; // 0: all keys up to a query's own place
 };
 
@@ -34,6 +34,10 @@ protected:
   /// Prints whether the key is none that the query sees: beyond the last one, later than it, or masked; gives the name.
   std::string hidden(const Expr &query, const Expr &key);
   std::string exponential(const std::string &x);
+  /// The score that a product of a query and a key is; where there is a cap, it prints `bent`, the score over the cap.
+  std::string scoreOf(const std::string &product);
+  /// What is to follow the slope of a score to make it the slope of its product.
+  std::string unbent() { return form.softcap > 0 ? " * (" + literal(1) + " - bent * bent)" : ""; }
   /// Stores an element of result `number`, in each output that is it, transposed or not. False where an output is
   /// something else.
   bool storeOne(size_t number, const Index &index, const std::string &text);

@@ -178,7 +178,7 @@ template <class Graph, class Extent> struct AttentionForm {
   template <class Op>
   AttentionForm(const Graph &graph, const Op &op)
       : backward(op.code == OpCode::AttentionGrad || op.code == OpCode::BiasedAttentionGrad ||
-                 op.code == OpCode::DropoutAttentionGrad) {
+                 op.code == OpCode::DropoutAttentionGrad || op.code == OpCode::CappedAttentionGrad) {
     q = op.operands[0], k = op.operands[1], v = op.operands[2];
     if (backward)
       result = op.operands[3], lse = op.operands[4], gradient = op.operands[5];

@@ -200,7 +200,7 @@ void MatrixAttention::highest() {
   emitter.loopNamed("j", emitter.index(0), emitter.index(tileKeys / partsOfRow), emitter.index(1),
                     tileKeys / partsOfRow, emitter.language().dontUnroll);
   std::string at = score + "[r * " + str(tileKeys) + " + c + j]", away = hidden(here("query"), here("(first + c + j)"));
-  emitter.line("const float s = " + away + " ? " + minusInfinity() + " : " + at + " * " + literal(form.scale) + ";");
+  emitter.line("const float s = " + away + " ? " + minusInfinity() + " : " + scoreOf(at) + ";");
   emitter.line(at + " = s;");
   // A NaN is the highest of all, and stays.
   emitter.line("if (highest == highest && !(s <= highest)) highest = s;");
@@ -365,7 +365,7 @@ static bool planOf(const Graph &graph, const AttentionKernel &form, bool fast, P
 
 void addMatrixAttention(PlanBuilder &builder, const Settings &settings) {
   const Graph &graph = builder.graph;
-  const Op *odd = nullptr, *op = onlyWhole(graph, {OpCode::Attention}, odd);
+  const Op *odd = nullptr, *op = onlyWhole(graph, {OpCode::Attention, OpCode::CappedAttention}, odd);
   if (!op || builder.variants.empty())
     return;
   const AttentionKernel form(graph, *op);

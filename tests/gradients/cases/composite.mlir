@@ -56,6 +56,15 @@ func.func @attention_started(%q: tensor<1x2x3x3xf32>, %k: tensor<1x2x7x3xf32>, %
       : tensor<1x2x3x3xf32>, tensor<1x2x7x3xf32>, tensor<1x2x7x2xf32> -> tensor<1x2x3x2xf32>
   return %0 : tensor<1x2x3x2xf32>
 }
+func.func @attention_capped(%q: tensor<1x4x6x3xf32>, %k: tensor<1x2x6x3xf32>, %v: tensor<1x2x6x2xf32>, %m: tensor<1x1x1x6xi1> {test.range = [1, 1]}) -> tensor<1x4x6x2xf32> {
+  %0 = kiln.capped_attention %q, %k, %v mask %m scale 0.7 softcap 0.6 {causal = true, groups = 2 : i64, sliding_window = 3 : i64}
+      : tensor<1x4x6x3xf32>, tensor<1x2x6x3xf32>, tensor<1x2x6x2xf32>, tensor<1x1x1x6xi1> -> tensor<1x4x6x2xf32>
+  return %0 : tensor<1x4x6x2xf32>
+}
+func.func @attention_capped_double(%q: tensor<1x2x3x4xf64>, %k: tensor<1x2x5x4xf64>, %v: tensor<1x2x5x4xf64>) -> tensor<1x2x3x4xf64> {
+  %0 = kiln.capped_attention %q, %k, %v scale 0.5 softcap 50.0 : tensor<1x2x3x4xf64>, tensor<1x2x5x4xf64>, tensor<1x2x5x4xf64> -> tensor<1x2x3x4xf64>
+  return %0 : tensor<1x2x3x4xf64>
+}
 func.func @dropout(%x: tensor<4x8xf32>, %seed: tensor<ui32> {test.range = [1, 9]}, %step: tensor<i32>) -> tensor<4x8xf32> {
   %0 = kiln.dropout %x, %seed, %step p 0.4 stream 3 : tensor<4x8xf32>, tensor<ui32>, tensor<i32>
   return %0 : tensor<4x8xf32>

@@ -318,6 +318,24 @@ func.func @dropout_attention_grad_bias(%q: tensor<2x4x6x8xf32>, %l: tensor<2x4x6
 
 // -----
 
+// capped_attention (C9)
+func.func @capped_attention(%q: tensor<2x4x6x8xf32>) -> tensor<2x4x6x8xf32> {
+  // expected-error@+1 {{'kiln.capped_attention' op (C9) softcap must be a finite number above 0, found 0}}
+  %r = kiln.capped_attention %q, %q, %q scale 1.0 softcap 0.0 : tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32> -> tensor<2x4x6x8xf32>
+  return %r : tensor<2x4x6x8xf32>
+}
+
+// -----
+
+// capped_attention_grad (C9)
+func.func @capped_attention_grad(%q: tensor<2x4x6x8xf32>, %l: tensor<2x4x6xf32>) -> tensor<2x4x6x8xf32> {
+  // expected-error@+1 {{'kiln.capped_attention_grad' op (C9) softcap must be a finite number above 0, found -2}}
+  %dq, %dk, %dv = kiln.capped_attention_grad %q, %q, %q, %q, %l, %q scale 1.0 softcap -2.0 : tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6x8xf32>, tensor<2x4x6xf32>
+  return %dq : tensor<2x4x6x8xf32>
+}
+
+// -----
+
 // dropout (C1)
 func.func @f(%x: tensor<4xi32>, %s: tensor<ui32>) {
   // expected-error@+1 {{'kiln.dropout' op (C1) expected floats, found i32[4]}}

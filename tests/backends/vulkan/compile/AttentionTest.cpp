@@ -1,4 +1,4 @@
-// Attention and its gradients against plain loops in double, causal and masked, with transposes around.
+// Attention and its gradients against plain loops in double, causal and masked, with soft caps, with transposes around.
 #include "tests/backends/vulkan/compile/OnDevice.h"
 #include <cmath>
 #include <gtest/gtest.h>
@@ -13,6 +13,7 @@ struct Case {
   int64_t batch, heads, queries, keys, width, valueWidth;
   bool causal, masked;
   int64_t groups = 1, start = none, window = none;
+  double cap = 0; // of the scores; 0: none
   static constexpr int64_t none = std::numeric_limits<int64_t>::min();
   int64_t keyHeads() const { return heads / groups; }
 };
@@ -58,6 +59,7 @@ protected:
     for (int64_t i = 0; i < mask.count(); ++i)
       mask.set(i, {0, i % 3 != 1});
     Rows qs = rowsOf(q, c.queries, c.width), ks = rowsOf(k, c.keys, c.width), vs = rowsOf(v, c.keys, c.valueWidth);
+    bends = std::vector<double>(static_cast<size_t>(H() * c.queries * c.keys));
     weights = {std::vector<double>(static_cast<size_t>(H() * c.queries * c.keys)), c.queries, c.keys};
     result = {std::vector<double>(static_cast<size_t>(H() * c.queries * c.valueWidth)), c.queries, c.valueWidth};
     lse = {std::vector<double>(static_cast<size_t>(H() * c.queries)), c.queries, 1};
@@ -68,7 +70,9 @@ protected:
           double score = 0;
           for (int64_t d = 0; d < c.width; ++d)
             score += qs.at(h, t, d) * ks.at(keyHead(h), s, d);
-          weights.at(h, t, s) = sees(h, t, s) ? std::exp(score * scale) : 0;
+          double &bend = bends[static_cast<size_t>((h * c.queries + t) * c.keys + s)];
+          bend = c.cap > 0 ? std::tanh(score * scale / c.cap) : 0;
+          weights.at(h, t, s) = sees(h, t, s) ? std::exp(c.cap > 0 ? c.cap * bend : score * scale) : 0;
           total += weights.at(h, t, s);
         }
         lse.at(h, t, 0) = total == 0 ? std::numeric_limits<double>::infinity() : std::log(total);
@@ -87,6 +91,8 @@ protected:
       result.push_back(integer("groups", c.groups));
     if (c.window != Case::none)
       result.push_back(integer("sliding_window", c.window));
+    if (c.cap > 0)
+      result.push_back(Attr::real("softcap", c.cap));
     return result;
   }
   /// The operands that may be missing.
@@ -124,6 +130,7 @@ protected:
   static constexpr double scale = 0.3;
   Tensor q, k, v, g, mask;
   Rows weights, result, lse;
+  std::vector<double> bends; // tanh of scores over the cap
 };
 
 } // namespace
@@ -145,7 +152,8 @@ TEST_P(Attention, Forward) {
         keys.set((h * c.width + w) * c.keys + s, k.get((h * c.keys + s) * c.width + w));
   std::vector<Tensor> inputs = {q, keys, v};
   rest(kernel, operands, inputs);
-  uint32_t out = kernel.op("attention", operands, KILN_F32, {c.batch, c.heads, c.queries, c.valueWidth}, attributes());
+  uint32_t out = kernel.op(c.cap > 0 ? "capped_attention" : "attention", operands, KILN_F32,
+                           {c.batch, c.heads, c.queries, c.valueWidth}, attributes());
   kernel.output(out);
   run(kernel, inputs, {result});
 }
@@ -172,7 +180,8 @@ TEST_P(Attention, Gradients) {
       q, k, v, tensor(result, {c.batch, c.heads, c.queries, c.valueWidth}), tensor(lse, {c.batch, c.heads, c.queries}),
       g};
   rest(kernel, operands, inputs);
-  kernel.output(kernel.op("attention_grad", operands, KILN_F32, rows, attributes()));
+  kernel.output(
+      kernel.op(c.cap > 0 ? "capped_attention_grad" : "attention_grad", operands, KILN_F32, rows, attributes()));
   auto constant = [](std::vector<int64_t> of) {
     conformance::Dims dims;
     for (int64_t each : of)
@@ -197,6 +206,8 @@ TEST_P(Attention, Gradients) {
           slope += gs.at(h, t, d) * vs.at(keyHead(h), s, d);
           dv.at(keyHead(h), s, d) += weight * gs.at(h, t, d);
         }
+        double bend = bends[static_cast<size_t>((h * c.queries + t) * c.keys + s)];
+        slope *= 1 - bend * bend;
         for (int64_t d = 0; d < c.width; ++d) {
           dq.at(h, t, d) += weight * slope * scale * ks.at(keyHead(h), s, d);
           dk.at(keyHead(h), s, d) += weight * slope * scale * qs.at(h, t, d);
@@ -227,3 +238,10 @@ INSTANTIATE_TEST_SUITE_P(Places, Attention,
                                          Case{1, 6, 33, 20, 8, 8, true, false, 3, -7, 4},
                                          Case{1, 2, 9, 12, 8, 8, true, false, 1, 2'000'000'000, 4},
                                          Case{1, 4, 66, 20, 64, 64, false, true, 2}));
+
+/// Scores with a soft cap, which bends much and little.
+INSTANTIATE_TEST_SUITE_P(Caps, Attention,
+                         testing::Values(Case{2, 3, 7, 7, 4, 4, true, false, 1, Case::none, Case::none, 0.5},
+                                         Case{1, 4, 70, 70, 32, 32, true, false, 2, Case::none, 9, 50},
+                                         Case{2, 2, 5, 33, 16, 24, true, true, 1, Case::none, Case::none, 2},
+                                         Case{2, 4, 1, 70, 16, 16, true, false, 4, 33, Case::none, 1.5}));

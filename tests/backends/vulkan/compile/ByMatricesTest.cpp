@@ -198,8 +198,10 @@ struct Attention {
   int64_t window = 0, start = -1;
   const char *math = "";
   bool turned = false; // keys lie with their width outside, and are transposed in the kernel
+  double cap = 0;      // of the scores; 0: none
   static constexpr double scale = 0.3;
 
+  double scoreOf(double product) const { return cap > 0 ? cap * std::tanh(product * scale / cap) : product * scale; }
   bool sees(int64_t batch, int64_t t, int64_t s) const {
     int64_t place = t + (start < 0 ? keys - queries : start);
     if (causal && (s > place || (window && s <= place - window)))
@@ -223,7 +225,7 @@ std::pair<std::vector<double>, std::vector<double>> attend(const Attention &c, c
         double score = 0;
         for (int64_t d = 0; d < c.width; ++d)
           score += at(in[0], head, t, d, c.queries, c.width) * at(in[1], head / c.groups, s, d, c.keys, c.width);
-        double share = c.sees(head / c.heads, t, s) ? std::exp(score * Attention::scale) : 0;
+        double share = c.sees(head / c.heads, t, s) ? std::exp(c.scoreOf(score)) : 0;
         total += share;
         for (int64_t d = 0; d < c.valueWidth; ++d)
           sums[static_cast<size_t>(d)] += share * at(in[2], head / c.groups, s, d, c.keys, c.valueWidth);
@@ -272,7 +274,10 @@ void checkAttention(const Attention &c, uint32_t kind, double tolerance) {
     attributes.push_back(integer("groups", c.groups));
   if (c.window)
     attributes.push_back(integer("sliding_window", c.window));
-  kernel.output(kernel.op("attention", operands, c.dtype, {2, c.heads, c.queries, c.valueWidth}, attributes));
+  if (c.cap > 0)
+    attributes.push_back(Attr::real("softcap", c.cap));
+  kernel.output(kernel.op(c.cap > 0 ? "capped_attention" : "attention", operands, c.dtype,
+                          {2, c.heads, c.queries, c.valueWidth}, attributes));
   kernel.output(kernel.another(KILN_F32, {{2, -1}, {c.heads, -1}, {c.queries, -1}}));
   auto [results, logarithms] = attend(c, inputs);
   if (c.turned) {
@@ -299,6 +304,11 @@ TEST(ByMatrices, AttentionOfHalves) {
   checkAttention({KILN_F16, 4, 2, 70, 45, 32, 32}, KILN_VK_KIND_ATTENTION_MATRIX, 1e-3);
   checkAttention({KILN_F16, 1, 1, 40, 90, 96, 32, true}, KILN_VK_KIND_ATTENTION_MATRIX, 1e-3);
   checkAttention({KILN_F16, 1, 1, 20, 80, 32, 32, true, true, 17, 50}, KILN_VK_KIND_ATTENTION_MATRIX, 1e-3);
+}
+
+TEST(ByMatrices, AttentionWithASoftCap) {
+  checkAttention({KILN_F16, 2, 1, 40, 45, 32, 32, true, true, 17, -1, "", false, 1.5}, KILN_VK_KIND_ATTENTION_MATRIX,
+                 1e-3);
 }
 
 TEST(ByMatrices, AttentionOfBfloats) {
