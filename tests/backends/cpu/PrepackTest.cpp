@@ -377,7 +377,8 @@ void checkLoop(int64_t rows, int64_t n, int64_t k, bool transposed, const std::s
   EXPECT_EQ(with.packed, 3);
   for (int i = 0; i < 2; ++i)
     EXPECT_EQ(with.run(before, 8), one);
-  EXPECT_EQ(with.packed, 4) << "once for executions that only read it";
+  // Which operand is packed is the processor's model's choice; an input lasts for an execution alone.
+  EXPECT_EQ(with.packed, with.code()->input == 1 ? 4 : 5) << "a weight once for executions that only read it";
 
   if (!transposed)
     return;
