@@ -3,6 +3,7 @@
 #include "frontend/cli/FitSizes.h"
 
 #include "backends/host/ManifestWriter.h"
+#include "frontend/cli/Commands.h"
 #include "frontend/cli/DataSizes.h"
 #include "frontend/cli/Installed.h"
 
@@ -93,6 +94,8 @@ absl::Status fitSizes(ModelOptions &options, const std::vector<std::string> &dat
   bool none = llvm::all_of(inputs, [](const SizedInput &input) { return input.by.empty(); });
   if (none && data.empty())
     return absl::OkStatus();
+  if (absl::Status told = tellFolders(options); !told.ok()) // what else a recipe names is looked for there
+    return told;
   DataSizes sizes = sizesForData(host::writeRecipes(compilation->module()), inputs, data, weights, fixed);
   if (!sizes.error.empty())
     return absl::InvalidArgumentError(sizes.error);

@@ -218,6 +218,34 @@ static bool isNumber(const Expr &expr) {
   return expr.kind == ExprKind::Integer || expr.kind == ExprKind::Float;
 }
 
+/// A word of --set where a name stands: of what is called by its name (a function, a module, a dtype) it is one, too.
+Value Elaborator::namedSetting(const std::string &key, const std::string &text, const Expr &initial) {
+  auto known = [&](const std::string &name) {
+    return global(name, initial.range.file) || findBuiltin(name, Space::General) || dtypeByName(name);
+  };
+  Value word = Value::stringOf(text);
+  if (!known(initial.text)) // an argument before it
+    return word;
+  Frame frame;
+  Value stands = eval(initial, frame);
+  if (stands.isInteger() || stands.kind == Value::Kind::Float)
+    error(initial.range, "--set " + key + "=" + text + ": a number is expected, in place of this one");
+  else if (stands.kind != Value::Kind::Function && stands.kind != Value::Kind::Builtin &&
+           stands.kind != Value::Kind::Module && stands.kind != Value::Kind::Dtype)
+    return word;
+  else if (!known(text))
+    error(initial.range, "--set " + key + "=" + text + ": the name of a function, module or dtype is expected, in " +
+                             "place of this one");
+  else {
+    Expr name;
+    name.kind = ExprKind::Name;
+    name.text = text;
+    name.range = initial.range;
+    return eval(name, frame);
+  }
+  return Value::error();
+}
+
 /// What --set says as a value: a number, True, False, None, or else a string. `initial`: what stands in the text in its
 /// place, if anything does; a number there asks for one here.
 Value Elaborator::parseSetting(const std::string &key, const std::string &text, const Expr *initial) {
@@ -228,10 +256,15 @@ Value Elaborator::parseSetting(const std::string &key, const std::string &text, 
   bool truth = initial->kind == ExprKind::True || initial->kind == ExprKind::False;
   if (initial->kind == ExprKind::String && value.kind != Value::Kind::None)
     return Value::stringOf(text);
-  if (value.kind != Value::Kind::String || !(number || truth))
+  if (value.kind == Value::Kind::String && initial->kind == ExprKind::Name)
+    return namedSetting(key, text, *initial);
+  bool list = initial->kind == ExprKind::List;
+  if (value.kind != Value::Kind::String || !(number || truth || list))
     return value;
-  error(initial->range, "--set " + key + "=" + text + ": " + (number ? "a number" : "True or False") +
-                            " is expected, in place of this one");
+  const char *wanted = number  ? "a number is expected, in place of this one"
+                       : truth ? "True or False is expected, in place of this one"
+                               : "a list stands here, which --set does not write";
+  error(initial->range, "--set " + key + "=" + text + ": " + wanted);
   return Value::error();
 }
 

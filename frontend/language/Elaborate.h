@@ -335,6 +335,7 @@ private:
   // Entries.cpp
   std::shared_ptr<Instance> instantiateModel(const Stmt &model, const Expr *header);
   Value parseSetting(const std::string &key, const std::string &text, const Expr *initial);
+  Value namedSetting(const std::string &key, const std::string &text, const Expr &initial);
   void namePaths(const Value &value, const std::string &path, const std::string &modulePath,
                  std::vector<const Instance *> &seen);
   Value evalSymbol(const Expr &expr, Frame &frame);
