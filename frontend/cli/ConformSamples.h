@@ -126,7 +126,7 @@ model Masked():
 train Masked:
     data      = csv("none.csv", features=6, label=6, batch=9)
     loss      = cross_entropy(forward(data.features), data.label)
-    optimizer = SGD(lr=0.5)
+    optimizer = SGD(lr=0.1)
     steps     = 10
 
 model Biased():
