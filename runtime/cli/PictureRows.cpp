@@ -35,8 +35,11 @@ PictureRows::PictureRows(const Options &options, const Manifest &manifest, const
       fail("--input %s: one input is given pictures, no two", text.c_str());
     input_ = inputNamed(call, name);
     files_ = isFolder(path) ? picturesIn(path) : std::vector<std::string>{path};
-    if (files_.empty())
-      fail("--input %s: there are no pictures (PNG, JPEG, BMP, GIF) in that folder", text.c_str());
+    if (!files_.empty())
+      continue;
+    std::vector<std::string> within = foldersIn(path);
+    std::string help = within.empty() ? "" : "; give one of its folders, '" + path + "/" + within[0] + "' for one";
+    fail("--input %s: there are no pictures (PNG, JPEG, BMP, GIF) in that folder%s", text.c_str(), help.c_str());
   }
   const ArgumentSpec &argument = call.entry().arguments[static_cast<size_t>(input_)];
   const std::vector<Dim> &shape = argument.type.shape;

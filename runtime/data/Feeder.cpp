@@ -74,6 +74,7 @@ bool Sources::replaceSplit(const std::string &name, const std::string &paths) {
     for (Split split : {Split::Validation, Split::Test})
       if (dot != std::string::npos && name.substr(0, dot) == spec.name && name.substr(dot + 1) == splitName(split)) {
         spec.options.put(splitName(split), Json::ofStrings(listed(fromHere(paths))));
+        replaced_[spec.name] = name;
         return true;
       }
   return false;
@@ -86,6 +87,9 @@ void Sources::haveRoom(const std::string &input, int64_t classes) {
 
 void Sources::measureAll() {
   for (SourceSpec &spec : specs_) {
+    if (auto part = replaced_.find(spec.name); part != replaced_.end())
+      fail("--data %s: all rows of the data are read, not a part of them; name the file by --data %s=…",
+           part->second.c_str(), spec.name.c_str());
     std::vector<std::string> paths = {spec.options.stringOr(spec.reader == "pairs" ? "source" : "", spec.path)};
     for (const char *second : {"target", "labels"}) // of the readers of two files
       if (const Json *path = spec.options.find(second); path && (spec.reader == "pairs" || spec.reader == "images"))

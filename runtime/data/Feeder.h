@@ -40,8 +40,9 @@ private:
   Codings given_;
   bool trains_, quiet_ = false;
   std::map<std::string, size_t> rooms_;
-  std::string recipe_;           // where the model has several
-  std::set<std::string> shared_; // data that others of them have, too
+  std::map<std::string, std::string> replaced_; // by --data: a part ("data.validation") of a source
+  std::string recipe_;                          // where the model has several
+  std::set<std::string> shared_;                // data that others of them have, too
   std::string folders_;
   std::map<std::string, std::unique_ptr<Source>> open_;
 };
