@@ -71,12 +71,13 @@ void need(const void *pointer, const char *function, const char *what) {
     fail("%s: the %s is a null pointer", function, what);
 }
 
-/// What a call says of a tensor, checked as far as it goes without knowing what is expected.
-std::span<const int64_t> shapeOf(const kiln_tensor &tensor, const std::string &what) {
+/// What a call says of a tensor, checked as far as it goes without knowing what is expected. Only what goes wrong
+/// builds a sentence (`what` gives its beginning): a step in steady state allocates nothing.
+template <typename What> std::span<const int64_t> shapeOf(const kiln_tensor &tensor, What &&what) {
   if (tensor.rank > KILN_TENSOR_MAX_RANK)
-    fail("%s has the rank %u; a tensor has at most %d dimensions", what.c_str(), tensor.rank, KILN_TENSOR_MAX_RANK);
+    fail("%s has the rank %u; a tensor has at most %d dimensions", what().c_str(), tensor.rank, KILN_TENSOR_MAX_RANK);
   if (tensor.dtype < 0 || tensor.dtype > KILN_TENSOR_BOOL)
-    fail("%s has the dtype %d, which is none of KILN_TENSOR_F32 to KILN_TENSOR_BOOL", what.c_str(), tensor.dtype);
+    fail("%s has the dtype %d, which is none of KILN_TENSOR_F32 to KILN_TENSOR_BOOL", what().c_str(), tensor.dtype);
   return {tensor.dims, tensor.rank};
 }
 
@@ -100,10 +101,7 @@ template <typename Set> void setInputs(const EntrySpec &entry, const kiln_tensor
     if (argument.role != Role::Input || argument.result)
       continue;
     const kiln_tensor &tensor = inputs[next++];
-    // Only what goes wrong builds a sentence: a step in steady state allocates nothing.
-    if (tensor.rank > KILN_TENSOR_MAX_RANK || tensor.dtype < 0 || tensor.dtype > KILN_TENSOR_BOOL)
-      shapeOf(tensor, entry.name + ": input '" + argument.name + "'");
-    std::span<const int64_t> shape(tensor.dims, tensor.rank);
+    std::span<const int64_t> shape = shapeOf(tensor, [&] { return entry.name + ": input '" + argument.name + "'"; });
     if (!tensor.data && countElements(shape).value_or(0) > 0)
       fail("%s: input '%s' has no data", entry.name.c_str(), argument.name.c_str());
     set(static_cast<int>(i), static_cast<kiln_dtype>(tensor.dtype), shape, tensor.data, entry.name.c_str());
@@ -159,10 +157,10 @@ void checkOutputs(const Call &call, const std::vector<int> &results, const kiln_
            shape.size(), KILN_TENSOR_MAX_RANK);
     if (!outputs[i].data)
       continue;
-    std::string what = entry.name + ": output " + std::to_string(i) + " ('" + argument.name + "')";
+    auto what = [&] { return entry.name + ": output " + std::to_string(i) + " ('" + argument.name + "')"; };
     std::span<const int64_t> given = shapeOf(outputs[i], what);
     if (outputs[i].dtype != argument.type.dtype || !std::equal(given.begin(), given.end(), shape.begin(), shape.end()))
-      fail("%s is %s; the tensor given for it is %s", what.c_str(), describeType(argument.type.dtype, shape).c_str(),
+      fail("%s is %s; the tensor given for it is %s", what().c_str(), describeType(argument.type.dtype, shape).c_str(),
            describeType(static_cast<kiln_dtype>(outputs[i].dtype), given).c_str());
   }
 }

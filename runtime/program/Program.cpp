@@ -65,9 +65,11 @@ static std::vector<std::string_view> groupsOf(const Manifest &manifest) {
 }
 
 uint32_t Program::deviceOf(const Manifest &manifest, std::string_view entry, size_t devices) {
+  if (devices < 2) // asked in each call of a library's
+    return 0;
   std::vector<std::string_view> groups = groupsOf(manifest);
   bool trains = !groups.empty() && groups.front() == "train_step";
-  if (devices < 2 || (trains && sessionOf(entry) == Session::Training))
+  if (trains && sessionOf(entry) == Session::Training)
     return 0;
   auto found = std::find(groups.begin(), groups.end(), entry.substr(0, entry.find('.')));
   size_t number = found == groups.end() ? 0 : static_cast<size_t>(found - groups.begin());
