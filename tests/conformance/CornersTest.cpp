@@ -4,7 +4,7 @@
 #include "frontend/language/Load.h"
 #include "ir/Recover.h"
 #include "passes/Differentiate/Differentiate.h"
-#include "tests/backends/vulkan/step/Counted.h"
+#include "tests/backends/vulkan/counted/Counted.h"
 #include "tests/ir/Run.h"
 #include "tests/support/Compiled.h"
 

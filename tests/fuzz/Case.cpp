@@ -5,7 +5,7 @@
 #include "passes/Decompose/Decompose.h"
 #include "passes/Differentiate/Differentiate.h"
 #include "passes/Pipelines.h"
-#include "tests/backends/vulkan/step/Counted.h"
+#include "tests/backends/vulkan/counted/Counted.h"
 #include "tests/fuzz/RandomGraph.h"
 #include "tests/fuzz/Sharded.h"
 #include "tests/fuzz/Stored.h"

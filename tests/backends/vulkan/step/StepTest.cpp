@@ -1,5 +1,5 @@
 // What one training step gives the device to do, counted and held.
-#include "tests/backends/vulkan/step/Counted.h"
+#include "tests/backends/vulkan/counted/Counted.h"
 
 #include "frontend/language/Load.h"
 #include "tests/support/Compiled.h"

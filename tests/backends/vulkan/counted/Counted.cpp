@@ -1,4 +1,4 @@
-#include "tests/backends/vulkan/step/Counted.h"
+#include "tests/backends/vulkan/counted/Counted.h"
 
 #include "backends/vulkan/compile/Compile.h"
 #include "backends/vulkan/run/Executable.h"
